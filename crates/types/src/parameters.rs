@@ -1,0 +1,407 @@
+//! What a consumer asks of an operation.
+//!
+//! The canonical text of parameters is the JSON that `serde_json` writes for the typed value: fields in the order of
+//! their declaration, no spaces, numbers in their shortest form. That text is what a start request signs, what a
+//! receipt carries and what a worker reads; nobody re-encodes it on the way.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Amount, Operation};
+
+/// The parameters of one job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Parameters {
+    /// Of a training.
+    Train(TrainParameters),
+    /// Of one inference turn.
+    Infer(InferParameters),
+    /// Of an evaluation.
+    Evaluate(EvaluateParameters),
+}
+
+impl Parameters {
+    /// The operation they belong to.
+    pub fn operation(&self) -> Operation {
+        match self {
+            Self::Train(_) => Operation::Train,
+            Self::Infer(_) => Operation::Infer,
+            Self::Evaluate(_) => Operation::Evaluate,
+        }
+    }
+
+    /// The seed of all randomness in the job.
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Train(train) => train.seed,
+            Self::Infer(infer) => infer.seed,
+            Self::Evaluate(evaluate) => evaluate.seed,
+        }
+    }
+
+    /// The canonical text.
+    pub fn to_canonical(&self) -> String {
+        serde_json::to_string(self).expect("parameters hold no map with keys that are not strings")
+    }
+
+    /// Reads a canonical text.
+    ///
+    /// # Errors
+    /// A text that is not these parameters, or not in canonical form: then its signature would not cover what is run.
+    pub fn from_canonical(text: &str) -> Result<Self, ParametersError> {
+        let parameters: Self =
+            serde_json::from_str(text).map_err(|source| ParametersError::Shape { source })?;
+        if parameters.to_canonical() == text {
+            Ok(parameters)
+        } else {
+            Err(ParametersError::NotCanonical)
+        }
+    }
+}
+
+/// Parameters that cannot be read or make no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum ParametersError {
+    /// Not JSON of the right shape.
+    #[error("the parameters are not of the expected shape")]
+    Shape {
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// Right, but written another way.
+    #[error(
+        "the parameters are not in canonical form: write them without spaces, fields in the documented order"
+    )]
+    NotCanonical,
+    /// A value out of its range.
+    #[error("parameter `{name}` is {value}: it must be {expected}")]
+    Range {
+        /// Name of the parameter.
+        name: &'static str,
+        /// The value that was given.
+        value: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
+}
+
+/// Shape of a model that is made from scratch. Names as in `config.json` of Hugging Face's GPT-2, in full words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Architecture {
+    /// Number of transformer blocks.
+    pub layers: u32,
+    /// Attention heads per block; divides `width`.
+    pub heads: u32,
+    /// Width of the residual stream.
+    pub width: u32,
+    /// Longest sequence, in tokens.
+    pub context: u32,
+    /// Entries of the vocabulary that the tokenizer is trained to.
+    pub vocabulary: u32,
+}
+
+/// How the model that a training makes appears on the market.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Publication {
+    /// Name of the asset.
+    pub name: String,
+    /// What it is, for people.
+    pub description: String,
+    /// Who made it, for people.
+    pub author: String,
+    /// Licence, as an SPDX expression or a URL.
+    pub license: String,
+    /// The share that models trained from this one owe to its holders, in basis points (1/10,000).
+    /// Absent: the parent's, which is also the least that is accepted. A root of a line must state it.
+    pub parent_share_bps: Option<u16>,
+    /// Price of one datatoken in the market's base token, for the exchange that a root of a line opens.
+    /// A model with a parent opens none: its holders sell.
+    pub price: Option<Amount>,
+}
+
+/// Parameters of a training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainParameters {
+    /// How the result is published.
+    pub publication: Publication,
+    /// Shape of the model; given on the blank model, absent on every other.
+    pub architecture: Option<Architecture>,
+    /// Optimiser steps.
+    pub steps: u32,
+    /// Sequences in one micro-batch.
+    pub batch: u32,
+    /// Tokens in one sequence.
+    pub sequence: u32,
+    /// Micro-batches whose gradients are added up in one step.
+    pub accumulate: u32,
+    /// Learning rate at the end of the warm-up.
+    pub learning_rate: f64,
+    /// Learning rate at the last step (cosine schedule).
+    pub minimum_learning_rate: f64,
+    /// Steps over which the learning rate rises from zero.
+    pub warmup_steps: u32,
+    /// Decoupled weight decay (AdamW, arXiv 1711.05101).
+    pub weight_decay: f64,
+    /// First moment's decay.
+    pub beta1: f64,
+    /// Second moment's decay.
+    pub beta2: f64,
+    /// Largest global norm of the gradient; what is longer is scaled down.
+    pub clip: f64,
+    /// Steps between two looks at the held-out loss; 0 looks only at the end.
+    pub evaluate_every: u32,
+    /// Seed of initial weights and of the order of the text.
+    pub seed: u64,
+}
+
+impl TrainParameters {
+    /// Tokens that the training reads: steps × accumulate × batch × sequence.
+    pub fn tokens(&self) -> u64 {
+        [self.steps, self.accumulate, self.batch, self.sequence]
+            .into_iter()
+            .fold(1_u64, |product, factor| product.saturating_mul(u64::from(factor)))
+    }
+}
+
+/// Parameters of one turn of an inference session.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InferParameters {
+    /// Most tokens to generate.
+    pub maximum_tokens: u32,
+    /// 0 is greedy; otherwise logits are divided by it.
+    pub temperature: f64,
+    /// Sample among that many most likely tokens; 0 is all.
+    pub top_k: u32,
+    /// Sample among the most likely tokens that hold this much probability; 1 is all.
+    pub top_p: f64,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Seed of the sampling.
+    pub seed: u64,
+}
+
+/// Parameters of an evaluation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluateParameters {
+    /// Resamples of the bootstrap that gives the 95 % interval.
+    pub bootstrap_samples: u32,
+    /// Seed of the bootstrap.
+    pub seed: u64,
+}
+
+impl Parameters {
+    /// Checks every number against the range in which it means something, independent of any model.
+    ///
+    /// # Errors
+    /// The first parameter out of its range, by name.
+    pub fn check(&self) -> Result<(), ParametersError> {
+        match self {
+            Self::Train(train) => check_train(train),
+            Self::Infer(infer) => check_infer(infer),
+            Self::Evaluate(evaluate) => {
+                let samples = evaluate.bootstrap_samples;
+                expect(
+                    "bootstrap_samples",
+                    samples,
+                    (100..=100_000).contains(&samples),
+                    "between 100 and 100000",
+                )
+            }
+        }
+    }
+}
+
+fn check_train(train: &TrainParameters) -> Result<(), ParametersError> {
+    let publication = &train.publication;
+    let name = publication.name.trim();
+    expect(
+        "name",
+        &publication.name,
+        !name.is_empty() && name.len() <= 100,
+        "a name of 1 to 100 bytes",
+    )?;
+    for (field, text) in [
+        ("description", &publication.description),
+        ("author", &publication.author),
+        ("license", &publication.license),
+    ] {
+        expect(
+            field,
+            format!("{} bytes long", text.len()),
+            text.len() <= 4000,
+            "at most 4000 bytes long",
+        )?;
+    }
+    if let Some(share) = publication.parent_share_bps {
+        expect(
+            "parent_share_bps",
+            share,
+            share <= 9_000,
+            "between 0 and 9000 (90 %)",
+        )?;
+    }
+    for (field, count) in [
+        ("steps", train.steps),
+        ("batch", train.batch),
+        ("accumulate", train.accumulate),
+    ] {
+        expect(
+            field,
+            count,
+            (1..=1_000_000).contains(&count),
+            "between 1 and 1000000",
+        )?;
+    }
+    expect(
+        "sequence",
+        train.sequence,
+        (1..=65_536).contains(&train.sequence),
+        "between 1 and 65536",
+    )?;
+    let rate = train.learning_rate;
+    expect(
+        "learning_rate",
+        rate,
+        rate > 0.0 && rate <= 1.0,
+        "above 0 and at most 1",
+    )?;
+    let least = train.minimum_learning_rate;
+    expect(
+        "minimum_learning_rate",
+        least,
+        (0.0..=rate).contains(&least),
+        "between 0 and the learning rate",
+    )?;
+    expect(
+        "weight_decay",
+        train.weight_decay,
+        (0.0..=1.0).contains(&train.weight_decay),
+        "between 0 and 1",
+    )?;
+    expect(
+        "beta1",
+        train.beta1,
+        (0.0..1.0).contains(&train.beta1),
+        "at least 0 and below 1",
+    )?;
+    expect(
+        "beta2",
+        train.beta2,
+        (0.0..1.0).contains(&train.beta2),
+        "at least 0 and below 1",
+    )?;
+    expect(
+        "clip",
+        train.clip,
+        train.clip > 0.0 && train.clip.is_finite(),
+        "above 0",
+    )
+}
+
+fn check_infer(infer: &InferParameters) -> Result<(), ParametersError> {
+    let tokens = infer.maximum_tokens;
+    expect(
+        "maximum_tokens",
+        tokens,
+        (1..=65_536).contains(&tokens),
+        "between 1 and 65536",
+    )?;
+    let temperature = infer.temperature;
+    expect(
+        "temperature",
+        temperature,
+        (0.0..=100.0).contains(&temperature),
+        "between 0 and 100",
+    )?;
+    expect(
+        "top_p",
+        infer.top_p,
+        infer.top_p > 0.0 && infer.top_p <= 1.0,
+        "above 0 and at most 1",
+    )?;
+    let stops = infer.stop.len();
+    expect("stop", format!("{stops} texts"), stops <= 16, "at most 16 texts")?;
+    let fit = infer
+        .stop
+        .iter()
+        .all(|text| !text.is_empty() && text.len() <= 256);
+    expect("stop", "a text of another length", fit, "texts of 1 to 256 bytes")
+}
+
+fn expect(
+    name: &'static str,
+    value: impl ToString,
+    holds: bool,
+    expected: &'static str,
+) -> Result<(), ParametersError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ParametersError::Range {
+            name,
+            value: value.to_string(),
+            expected,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn infer() -> InferParameters {
+        InferParameters {
+            maximum_tokens: 8,
+            temperature: 0.7,
+            top_k: 40,
+            top_p: 0.9,
+            stop: vec![],
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn canonical_text_reads_back_and_any_other_writing_is_refused() {
+        let text = Parameters::Infer(infer()).to_canonical();
+        assert_eq!(
+            Parameters::from_canonical(&text).unwrap(),
+            Parameters::Infer(infer())
+        );
+        let spaced = text.replace(":0.7", ": 0.7");
+        assert!(matches!(
+            Parameters::from_canonical(&spaced),
+            Err(ParametersError::NotCanonical)
+        ));
+        let longer = text.replace(":0.7", ":0.70");
+        assert!(matches!(
+            Parameters::from_canonical(&longer),
+            Err(ParametersError::NotCanonical)
+        ));
+        let unknown = text.replace("\"seed\"", "\"speed\"");
+        assert!(matches!(
+            Parameters::from_canonical(&unknown),
+            Err(ParametersError::Shape { .. })
+        ));
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_named() {
+        let mut parameters = infer();
+        parameters.top_p = f64::NAN;
+        let error = Parameters::Infer(parameters).check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "parameter `top_p` is NaN: it must be above 0 and at most 1"
+        );
+        let evaluate = EvaluateParameters {
+            bootstrap_samples: 0,
+            seed: 0,
+        };
+        assert!(Parameters::Evaluate(evaluate).check().is_err());
+    }
+}
