@@ -32,6 +32,6 @@ pub use order::OrderId;
 pub use parameters::{
     Architecture, EvaluateParameters, InferParameters, Parameters, Publication, TrainParameters,
 };
-pub use receipt::{Receipt, Refusal, SignedReceipt};
+pub use receipt::{PublicationStatement, Receipt, Refusal, SignedPublication, SignedReceipt, SignedRefusal};
 pub use request::StartRequest;
 pub use statement::{Statement, Usage};

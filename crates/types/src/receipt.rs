@@ -1,6 +1,6 @@
-//! Receipts and refusals: what the node signs.
+//! Receipts, refusals and publication statements: what the node signs.
 //!
-//! Both are EIP-712 typed data. The signing hash is the one canonical encoding; JSON is only how they travel.
+//! All are EIP-712 typed data. The signing hash is the one canonical encoding; JSON is only how they travel.
 //! Signing, recovering and comparing live in `proofs`.
 
 use alloy_primitives::{Address, B256, Bytes};
@@ -64,6 +64,18 @@ mod typed {
             bytes32 request;
             string code;
             string reason;
+            uint64 at;
+        }
+
+        struct Publication {
+            uint64 chainId;
+            address nft;
+            address author;
+            address node;
+            Commitment commitment;
+            bytes32 tokenizer;
+            bytes32 config;
+            bytes32 source;
             uint64 at;
         }
     }
@@ -209,6 +221,60 @@ pub struct SignedRefusal {
     /// What is signed.
     pub refusal: Refusal,
     /// 65 bytes r ‖ s ‖ v, v 27 or 28, over its digest.
+    pub signature: Bytes,
+}
+
+/// What the node vouches for after importing a model that was trained elsewhere: it has no job and so no receipt.
+///
+/// It says whose model became which asset, not how it was made. Its digest goes into the data NFT's store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationStatement {
+    /// Chain id of the data NFT.
+    pub chain_id: u64,
+    /// The data NFT of the new asset.
+    pub nft: Address,
+    /// Who brought the model.
+    pub author: Address,
+    /// The node's wallet.
+    pub node: Address,
+    /// The sealed weights.
+    pub commitment: Commitment,
+    /// Digest of `tokenizer.json`.
+    pub tokenizer: Digest,
+    /// Digest of `config.json` as it was brought.
+    pub config: Digest,
+    /// Digest of the file of weights as it was brought, before it was sealed.
+    pub source: Digest,
+    /// When, in seconds since 1970 (Unix time), by the node's clock.
+    pub at: u64,
+}
+
+impl PublicationStatement {
+    /// The EIP-712 signing hash.
+    pub fn digest(&self) -> Digest {
+        let typed = typed::Publication {
+            chainId: self.chain_id,
+            nft: self.nft,
+            author: self.author,
+            node: self.node,
+            commitment: typed_commitment(Some(&self.commitment)),
+            tokenizer: self.tokenizer,
+            config: self.config,
+            source: self.source,
+            at: self.at,
+        };
+        typed.eip712_signing_hash(&domain(self.chain_id))
+    }
+}
+
+/// A publication statement with the receipt signer's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedPublication {
+    /// What is signed.
+    pub statement: PublicationStatement,
+    /// Its digest, for convenience: who verifies computes it anew.
+    pub digest: Digest,
+    /// 65 bytes r ‖ s ‖ v, v 27 or 28, over the digest.
     pub signature: Bytes,
 }
 
