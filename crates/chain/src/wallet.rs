@@ -1,0 +1,347 @@
+//! Wallets: one private key each, from a keystore file, the environment, or the devnet.
+
+use std::fmt;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alloy::consensus::{SignableTransaction, TxEip1559, TxEnvelope};
+use alloy::eips::eip2718::Encodable2718;
+use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
+use alloy::signers::local::PrivateKeySigner;
+use alloy::signers::{Signature, SignerSync};
+use alloy::sol_types::{Eip712Domain, SolStruct};
+use posthuman_types::{Address, B256, ErrorClass};
+use zeroize::Zeroizing;
+
+use crate::error::ChainError;
+use crate::transaction::SignedTransaction;
+
+/// Keystore files above this size are not keystores.
+const KEYSTORE_LIMIT: u64 = 64 * 1024;
+/// Bound of scrypt's memory, N · r · 128 bytes: eight times geth's standard of 256 MiB.
+const SCRYPT_LIMIT: u64 = 1 << 24;
+
+/// A private key that can sign transactions, messages and typed data.
+///
+/// Clones share one lock, under which [`Chain::send`](crate::Chain::send) chooses nonces. `Debug` shows the address only.
+#[derive(Clone)]
+pub struct Wallet {
+    signer: PrivateKeySigner,
+    pub(crate) sending: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Wallet {
+    /// A new random wallet, kept nowhere.
+    pub fn random() -> Self {
+        Self::from_signer(PrivateKeySigner::random())
+    }
+
+    /// A wallet from an alloy signer.
+    pub fn from_signer(signer: PrivateKeySigner) -> Self {
+        Self { signer, sending: Arc::default() }
+    }
+
+    /// Opens a Web3 Secret Storage (version 3) keystore file. Trailing line breaks of the password do not count.
+    ///
+    /// Slow on purpose (scrypt): call it off the async threads.
+    ///
+    /// # Errors
+    /// An unreadable file, something else than a keystore, or a wrong password.
+    pub fn from_keystore(path: &Path, password: impl Read) -> Result<Self, WalletError> {
+        check_keystore(path)?;
+        let password = read_password(password)?;
+        let key = eth_keystore::decrypt_key(path, password.as_slice()).map(Zeroizing::new);
+        let key = key.map_err(|source| match source {
+            eth_keystore::KeystoreError::MacMismatch => WalletError::WrongPassword { path: path.to_owned() },
+            source => WalletError::Keystore { path: path.to_owned(), source },
+        })?;
+        let signer = PrivateKeySigner::from_slice(&key)
+            .map_err(|_| WalletError::NotAKeystore { path: path.to_owned(), why: "it holds no secp256k1 key".into() })?;
+        Ok(Self::from_signer(signer))
+    }
+
+    /// Opens a keystore file with the password in another file.
+    ///
+    /// # Errors
+    /// As [`from_keystore`](Self::from_keystore), or an unreadable password file.
+    pub fn from_keystore_file(path: &Path, password_file: &Path) -> Result<Self, WalletError> {
+        let password = fs::File::open(password_file)
+            .map_err(|source| WalletError::File { path: password_file.to_owned(), source })?;
+        Self::from_keystore(path, password)
+    }
+
+    /// Reads a hexadecimal private key from an environment variable.
+    ///
+    /// # Errors
+    /// A variable that is not set or holds no key. The error never shows its contents.
+    pub fn from_environment(variable: &str) -> Result<Self, WalletError> {
+        let text = std::env::var(variable).map(Zeroizing::new);
+        let text = text.map_err(|_| WalletError::NoVariable { variable: variable.to_owned() })?;
+        let bad = || WalletError::BadVariable { variable: variable.to_owned() };
+        let key = alloy::hex::decode(text.trim()).map(Zeroizing::new).map_err(|_| bad())?;
+        PrivateKeySigner::from_slice(&key).map(Self::from_signer).map_err(|_| bad())
+    }
+
+    /// Writes the key to a new keystore file, readable by its owner alone, encrypted with the password.
+    ///
+    /// The file appears whole or not at all, and never replaces another. Slow on purpose.
+    ///
+    /// # Errors
+    /// An empty password, an existing file, or a folder that cannot be written.
+    pub fn save_keystore(&self, path: &Path, password: impl Read) -> Result<(), WalletError> {
+        let password = read_password(password)?;
+        if password.is_empty() {
+            return Err(WalletError::EmptyPassword);
+        }
+        let file_error = |source| WalletError::File { path: path.to_owned(), source };
+        let folder = match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        fs::create_dir_all(folder).map_err(file_error)?;
+        // A private temporary folder beside the target: the file inside has its final mode before anyone can open it.
+        let scratch = tempfile::Builder::new().prefix(".keystore-").tempdir_in(folder).map_err(file_error)?;
+        let key = Zeroizing::new(self.signer.to_bytes().0);
+        eth_keystore::encrypt_key(scratch.path(), &mut OsRng, key.as_slice(), password.as_slice(), Some("key"))
+            .map_err(|source| WalletError::Keystore { path: path.to_owned(), source })?;
+        let written = scratch.path().join("key");
+        restrict(&written).map_err(file_error)?;
+        fs::File::open(&written).and_then(|file| file.sync_all()).map_err(file_error)?;
+        // A hard link fails where a rename would replace.
+        fs::hard_link(&written, path).map_err(file_error)
+    }
+
+    /// The wallet's address.
+    pub fn address(&self) -> Address {
+        self.signer.address()
+    }
+
+    /// Signs a message as `personal_sign` does: EIP-191 version 0x45 over the bytes given.
+    ///
+    /// # Errors
+    /// A failure of the signer, which a key in memory does not have.
+    pub fn sign_message(&self, message: &[u8]) -> Result<Signature, ChainError> {
+        self.signer.sign_message_sync(message).map_err(|source| self.signing_error("a message", source))
+    }
+
+    /// Signs EIP-712 typed data in a domain.
+    ///
+    /// # Errors
+    /// As [`sign_message`](Self::sign_message).
+    pub fn sign_typed_data<T: SolStruct>(&self, data: &T, domain: &Eip712Domain) -> Result<Signature, ChainError> {
+        self.sign_hash(data.eip712_signing_hash(domain), "typed data")
+    }
+
+    /// Signs 32 bytes as they are. Does not hash or prefix: for digests of known formats only.
+    ///
+    /// # Errors
+    /// As [`sign_message`](Self::sign_message).
+    pub fn sign_digest(&self, digest: B256) -> Result<Signature, ChainError> {
+        self.sign_hash(digest, "a digest")
+    }
+
+    /// The alloy signer, for what this type does not offer.
+    pub fn signer(&self) -> &PrivateKeySigner {
+        &self.signer
+    }
+
+    pub(crate) fn sign_transaction(&self, transaction: TxEip1559) -> Result<SignedTransaction, ChainError> {
+        let nonce = transaction.nonce;
+        let signature = self.sign_hash(transaction.signature_hash(), "a transaction")?;
+        let envelope = TxEnvelope::from(transaction.into_signed(signature));
+        Ok(SignedTransaction {
+            from: self.address(),
+            nonce,
+            hash: *envelope.tx_hash(),
+            raw: envelope.encoded_2718().into(),
+        })
+    }
+
+    fn sign_hash(&self, hash: B256, what: &str) -> Result<Signature, ChainError> {
+        self.signer.sign_hash_sync(&hash).map_err(|source| self.signing_error(what, source))
+    }
+
+    fn signing_error(&self, what: &str, source: alloy::signers::Error) -> ChainError {
+        ChainError::Signing { address: self.address(), what: what.to_owned(), source }
+    }
+}
+
+impl fmt::Debug for Wallet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Wallet({})", self.address())
+    }
+}
+
+/// A wallet that cannot be opened or kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletError {
+    /// A file that cannot be read or written.
+    #[error("cannot use {}; check that the path is right, free and yours", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The password could not be read.
+    #[error("cannot read the password of the keystore")]
+    Password(#[source] std::io::Error),
+    /// No password.
+    #[error("the password is empty; give one that protects the key")]
+    EmptyPassword,
+    /// A password that does not open the file.
+    #[error("the password does not open the keystore {}", path.display())]
+    WrongPassword {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file of another kind.
+    #[error("{} is not a version 3 keystore: {why}", path.display())]
+    NotAKeystore {
+        /// Which.
+        path: PathBuf,
+        /// What does not fit.
+        why: String,
+    },
+    /// Another fault of the keystore.
+    #[error("the keystore {} cannot be used", path.display())]
+    Keystore {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: eth_keystore::KeystoreError,
+    },
+    /// An environment variable that is not set.
+    #[error("the environment variable {variable} is not set; put a private key in it or name a keystore file")]
+    NoVariable {
+        /// Which.
+        variable: String,
+    },
+    /// An environment variable without a key in it.
+    #[error("the environment variable {variable} holds no private key: 64 hexadecimal digits are expected")]
+    BadVariable {
+        /// Which.
+        variable: String,
+    },
+}
+
+impl WalletError {
+    /// Who can mend it: always the caller.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::WrongPassword { .. } => ErrorClass::Unauthorized,
+            _ => ErrorClass::Caller,
+        }
+    }
+}
+
+/// Refuses what the keystore library would trust: a derived key too short to slice, or scrypt parameters that would
+/// take the machine's memory.
+fn check_keystore(path: &Path) -> Result<(), WalletError> {
+    let file_error = |source| WalletError::File { path: path.to_owned(), source };
+    let refuse = |why: &str| Err(WalletError::NotAKeystore { path: path.to_owned(), why: why.to_owned() });
+    let file = fs::File::open(path).map_err(file_error)?;
+    let mut text = Vec::new();
+    file.take(KEYSTORE_LIMIT + 1).read_to_end(&mut text).map_err(file_error)?;
+    if text.len() as u64 > KEYSTORE_LIMIT {
+        return refuse("it is larger than any keystore");
+    }
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else { return refuse("it is not JSON") };
+    if json["version"] != 3 {
+        return refuse("its version is not 3");
+    }
+    let parameters = &json["crypto"]["kdfparams"];
+    if parameters["dklen"] != 32 {
+        return refuse("its derived key is not 32 bytes long");
+    }
+    let memory = parameters["n"].as_u64().unwrap_or(0).saturating_mul(parameters["r"].as_u64().unwrap_or(0));
+    let work = memory.saturating_mul(parameters["p"].as_u64().unwrap_or(0));
+    if memory > SCRYPT_LIMIT || work > SCRYPT_LIMIT {
+        return refuse("its scrypt parameters ask for too much memory");
+    }
+    Ok(())
+}
+
+fn read_password(mut source: impl Read) -> Result<Zeroizing<Vec<u8>>, WalletError> {
+    let mut password = Zeroizing::new(Vec::with_capacity(1024));
+    source.read_to_end(&mut password).map_err(WalletError::Password)?;
+    while password.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        password.pop();
+    }
+    Ok(password)
+}
+
+#[cfg(unix)]
+fn restrict(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn restrict(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keystore_round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/alice.json");
+        let wallet = Wallet::random();
+        wallet.save_keystore(&path, &b"correct horse\n"[..]).unwrap();
+        let opened = Wallet::from_keystore(&path, &b"correct horse"[..]).unwrap();
+        assert_eq!(opened.address(), wallet.address());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let wrong = Wallet::from_keystore(&path, &b"wrong"[..]).unwrap_err();
+        assert!(matches!(wrong, WalletError::WrongPassword { .. }), "{wrong}");
+        let again = wallet.save_keystore(&path, &b"x"[..]).unwrap_err();
+        assert!(matches!(again, WalletError::File { .. }), "{again}");
+        assert_eq!(fs::read_dir(folder.path().join("keys")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn strange_files_are_refused_in_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.json");
+        let cases = [
+            ("not json", "not JSON"),
+            (r#"{"version":1}"#, "version is not 3"),
+            (r#"{"version":3,"crypto":{"kdfparams":{"dklen":4,"c":1,"prf":"hmac-sha256","salt":"00"}}}"#, "32 bytes"),
+            (r#"{"version":3,"crypto":{"kdfparams":{"dklen":32,"n":4294967296,"r":8,"p":1,"salt":"00"}}}"#, "memory"),
+        ];
+        for (text, expected) in cases {
+            fs::write(&path, text).unwrap();
+            let error = Wallet::from_keystore(&path, &b"p"[..]).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+        fs::write(&path, r#"{"version":3,"crypto":{"kdfparams":{"dklen":32}}}"#).unwrap();
+        assert!(matches!(Wallet::from_keystore(&path, &b"p"[..]), Err(WalletError::Keystore { .. })));
+    }
+
+    #[test]
+    fn nothing_shows_the_key() {
+        let wallet = Wallet::random();
+        assert_eq!(format!("{wallet:?}"), format!("Wallet({})", wallet.address()));
+        let error = Wallet::from_environment("POSTHUMAN_NO_SUCH_VARIABLE").unwrap_err();
+        assert!(error.to_string().contains("POSTHUMAN_NO_SUCH_VARIABLE is not set"));
+    }
+
+    #[test]
+    fn messages_recover_to_the_address() {
+        let wallet = Wallet::random();
+        let signature = wallet.sign_message(b"hello").unwrap();
+        assert_eq!(signature.recover_address_from_msg(b"hello").unwrap(), wallet.address());
+    }
+}
