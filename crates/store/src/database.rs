@@ -1,0 +1,228 @@
+//! The database file: opening, reading and writing.
+
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Acquire, Sqlite};
+
+use crate::StoreError;
+use crate::row::RawConnection;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// How long a statement waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a task waits for its turn to write or read in this process.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
+const READERS: u32 = 4;
+
+/// A database file that is open. Cheap to clone.
+///
+/// One task writes at a time: [`Store::begin`] waits for its turn, in order of asking. A task that holds a
+/// [`Transaction`] must not begin another, or it waits for itself until the wait times out. Readers never wait for
+/// writers and see what was committed before each statement.
+#[derive(Clone, Debug)]
+pub struct Store {
+    path: Arc<PathBuf>,
+    writer: SqlitePool,
+    readers: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file, creates it where it does not exist, and brings its schema to this program's.
+    ///
+    /// Every commit is on the disk when it returns (write-ahead log, `synchronous = FULL`). Several processes may have
+    /// the file open.
+    ///
+    /// # Errors
+    /// The file cannot be opened or written, is damaged, is no database, the disk is full, or its schema is newer than
+    /// this program.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let path = Arc::new(path.as_ref().to_owned());
+        let options = SqliteConnectOptions::new()
+            .filename(path.as_ref())
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(ACQUIRE_TIMEOUT)
+        };
+        let writer = pool(1)
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| match error {
+                error @ sqlx::Error::Database(_) => StoreError::from_driver(&path, error),
+                error => StoreError::Open {
+                    path: path.to_path_buf(),
+                    source: error.into(),
+                },
+            })?;
+        let readers = pool(READERS).connect_lazy_with(options);
+        let store = Self {
+            path,
+            writer,
+            readers,
+        };
+        store.migrate().await?;
+        tracing::debug!(path = %store.path.display(), "database is open");
+        Ok(store)
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A connection that reads.
+    ///
+    /// # Errors
+    /// The file cannot be read, or too many tasks read at once.
+    pub async fn read(&self) -> Result<Connection, StoreError> {
+        let connection = self
+            .readers
+            .acquire()
+            .await
+            .map_err(|error| StoreError::from_driver(&self.path, error))?;
+        Ok(Connection {
+            path: self.path.clone(),
+            inner: Inner::Reader(connection),
+        })
+    }
+
+    /// Begins a transaction that may write. It alone writes until it ends, so that what it read still holds when it
+    /// commits. Dropped without a commit, it changes nothing.
+    ///
+    /// # Errors
+    /// Another transaction does not end in time, or the file cannot be written.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        // IMMEDIATE takes the write lock now: a transaction never fails halfway because another one wrote in between.
+        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await;
+        let inner = inner.map_err(|error| StoreError::from_driver(&self.path, error))?;
+        Ok(Transaction {
+            connection: Connection {
+                path: self.path.clone(),
+                inner: Inner::Writer(inner),
+            },
+        })
+    }
+
+    /// Closes all connections, after those in use are given back. What was committed is in the file alone then.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        // In one transaction: two processes that open an empty file at once take turns, and a failure changes nothing.
+        let mut transaction = self.begin().await?;
+        let nested = transaction.raw().begin().await;
+        let mut nested = nested.map_err(|error| StoreError::from_driver(&self.path, error))?;
+        MIGRATIONS
+            .run_direct(None, &mut *nested, false)
+            .await
+            .map_err(|error| self.migration_error(error))?;
+        nested
+            .commit()
+            .await
+            .map_err(|error| StoreError::from_driver(&self.path, error))?;
+        transaction.commit().await
+    }
+
+    fn migration_error(&self, error: MigrateError) -> StoreError {
+        let path = self.path.to_path_buf();
+        match error {
+            MigrateError::VersionMissing(found) => {
+                let known = MIGRATIONS
+                    .iter()
+                    .map(|migration| migration.version)
+                    .max()
+                    .unwrap_or(0);
+                StoreError::NewerSchema { path, found, known }
+            }
+            MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+                match StoreError::from_driver(&self.path, source) {
+                    StoreError::Query { path, source } => StoreError::Migration { path, source },
+                    error => error,
+                }
+            }
+            error => StoreError::Migration {
+                path,
+                source: error.into(),
+            },
+        }
+    }
+}
+
+/// Reads rows. All questions that can be asked of the database are methods here.
+#[derive(Debug)]
+pub struct Connection {
+    path: Arc<PathBuf>,
+    inner: Inner,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Reader(PoolConnection<Sqlite>),
+    Writer(sqlx::Transaction<'static, Sqlite>),
+}
+
+impl Connection {
+    pub(crate) fn raw(&mut self) -> &mut RawConnection {
+        match &mut self.inner {
+            Inner::Reader(connection) => connection,
+            Inner::Writer(transaction) => transaction,
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// Writes rows, all or none. It reads as a [`Connection`] does, and sees what it wrote.
+#[derive(Debug)]
+pub struct Transaction {
+    connection: Connection,
+}
+
+impl Transaction {
+    /// Makes everything that was written durable.
+    ///
+    /// # Errors
+    /// The disk is full or fails; then nothing of it was written.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let Connection { path, inner } = self.connection;
+        match inner {
+            Inner::Writer(transaction) => transaction
+                .commit()
+                .await
+                .map_err(|error| StoreError::from_driver(&path, error)),
+            Inner::Reader(_) => Ok(()),
+        }
+    }
+}
+
+impl Deref for Transaction {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
