@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 
-use super::Fault;
 use super::manifest::{self, Manifest};
-use super::tokens::cargo_tree;
+use super::{Fault, cargo};
 use crate::repository::Repository;
 use crate::rules::{self, Room};
 
@@ -22,18 +21,17 @@ pub fn check(repository: &Repository) -> Result<Vec<Fault>> {
 
 /// Finds server and engine in what the library `posthuman` brings without its default features.
 pub fn check_client(repository: &Repository) -> Result<Vec<Fault>> {
-    let arguments = [
+    let client = [
         "--package",
         "posthuman",
         "--no-default-features",
         "--edges",
         "normal,build",
+        "--target",
+        "all",
     ];
-    Ok(client_faults(
-        cargo_tree(&repository.root, &arguments)?
-            .iter()
-            .map(|(name, _)| name.as_str()),
-    ))
+    let brought = cargo::tree(&repository.root, &client)?;
+    Ok(client_faults(brought.iter().map(|package| package.name.as_str())))
 }
 
 fn client_faults<'a>(brought: impl Iterator<Item = &'a str>) -> Vec<Fault> {

@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use anyhow::{Context, Result};
-use cargo_metadata::MetadataCommand;
+use serde_json::Value;
 use spdx::{Expression, LicenseReq, ParseMode};
 
-use super::Fault;
-use super::tokens::cargo_tree;
+use super::{Fault, cargo};
 use crate::repository::Repository;
 use crate::rules::{self, LicenceException};
 
@@ -23,29 +22,46 @@ struct Licensed {
 ///
 /// The lock file also names packages that no feature of ours builds; those reach nobody and are left out.
 pub fn check(repository: &Repository) -> Result<Vec<Fault>> {
-    let metadata = MetadataCommand::new()
-        .current_dir(&repository.root)
-        .exec()
-        .context("cargo metadata failed; is Cargo.lock there and the package registry within reach?")?;
-    let built: HashSet<_> = cargo_tree(&repository.root, &["--workspace", "--all-features"])?
+    let metadata = cargo::metadata(&repository.root)?;
+    let everything = [
+        "--workspace",
+        "--all-features",
+        "--edges",
+        "normal,build,dev",
+        "--target",
+        "all",
+    ];
+    let built: HashSet<_> = cargo::tree(&repository.root, &everything)?
         .into_iter()
+        .map(|package| (package.name, package.version))
         .collect();
-    let packages: Vec<_> = metadata
-        .packages
-        .into_iter()
-        .map(|package| Licensed {
-            name: package.name.to_string(),
-            version: package.version.to_string(),
-            licence: package.license,
-        })
-        .filter(|package| built.contains(&(package.name.clone(), package.version.clone())))
-        .collect();
+    let mut packages = licensed(&metadata)?;
+    packages.retain(|package| built.contains(&(package.name.clone(), package.version.clone())));
     let mut faults: Vec<_> = packages
         .iter()
         .filter_map(|package| package_fault(package, rules::LICENCE_EXCEPTIONS))
         .collect();
     faults.extend(stale_exceptions(&packages, rules::LICENCE_EXCEPTIONS));
     Ok(faults)
+}
+
+/// What `cargo metadata` says of every package in the lock file.
+fn licensed(metadata: &Value) -> Result<Vec<Licensed>> {
+    let packages = metadata
+        .get("packages")
+        .and_then(Value::as_array)
+        .context("cargo metadata lists no packages")?;
+    let text = |package: &Value, key: &str| package.get(key).and_then(Value::as_str).map(str::to_owned);
+    let licensed = packages.iter().map(|package| {
+        Some(Licensed {
+            name: text(package, "name")?,
+            version: text(package, "version")?,
+            licence: text(package, "license"),
+        })
+    });
+    licensed
+        .collect::<Option<_>>()
+        .context("cargo metadata lists a package without name or version")
 }
 
 fn package_fault(package: &Licensed, exceptions: &[LicenceException]) -> Option<Fault> {

@@ -6,8 +6,10 @@ use anyhow::Result;
 
 use crate::repository::Repository;
 
+mod cargo;
 mod contracts;
 mod error_codes;
+mod features;
 mod layers;
 mod licences;
 mod links;
@@ -60,6 +62,10 @@ pub const ALL: &[Check] = &[
     Check {
         name: "dependencies have permissive licences",
         run: licences::check,
+    },
+    Check {
+        name: "demo and tests compile the same dependencies",
+        run: features::check,
     },
     Check {
         name: "the client library brings no server and no engine",
@@ -139,6 +145,7 @@ mod tests {
         links_hold: "links in pages lead somewhere",
         contracts_hold: "contracts and texts are pinned",
         licences_hold: "dependencies have permissive licences",
+        features_hold: "demo and tests compile the same dependencies",
         client_holds: "the client library brings no server and no engine",
     }
 }

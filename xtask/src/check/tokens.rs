@@ -1,9 +1,5 @@
-//! Rust sources as tokens, and cargo's own account of a build.
+//! Rust sources as tokens.
 
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::{Context, Result, ensure};
 use proc_macro2::{TokenStream, TokenTree};
 
 /// Every token of `stream`, with what stands inside brackets after the bracket itself.
@@ -35,44 +31,6 @@ pub fn line_of(token: &TokenTree) -> usize {
     token.span().start().line
 }
 
-/// Name and version of every package that `cargo tree` finds with `arguments`, for every platform.
-///
-/// Unlike the lock file this leaves out what no chosen feature builds.
-///
-/// # Errors
-/// When cargo cannot be run or refuses.
-pub fn cargo_tree(root: &Path, arguments: &[&str]) -> Result<Vec<(String, String)>> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .current_dir(root)
-        .args(["tree", "--target", "all", "--prefix", "none", "--format", "{p}"])
-        .args(arguments)
-        .output()
-        .context("cannot run cargo tree")?;
-    ensure!(
-        output.status.success(),
-        "cargo tree failed: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(parse_tree(&String::from_utf8_lossy(&output.stdout)))
-}
-
-/// Reads lines such as `serde v1.0.229 (proc-macro) (*)`.
-fn parse_tree(text: &str) -> Vec<(String, String)> {
-    let mut packages: Vec<_> = text
-        .lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            let name = words.next()?;
-            let version = words.next()?.strip_prefix('v')?;
-            Some((name.to_owned(), version.to_owned()))
-        })
-        .collect();
-    packages.sort();
-    packages.dedup();
-    packages
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,13 +46,5 @@ mod tests {
         let tokens = flatten("fn f() {\n unsafe { g() } }".parse().unwrap());
         let found = tokens.iter().find(|token| is_word(token, "unsafe")).unwrap();
         assert_eq!(line_of(found), 2);
-    }
-
-    #[test]
-    fn reads_what_cargo_tree_prints() {
-        let text = "a v1.2.3 (/somewhere)\nb v0.1.0 (proc-macro) (*)\n\nb v0.1.0 (proc-macro)\n";
-        let expected =
-            [("a", "1.2.3"), ("b", "0.1.0")].map(|(name, version)| (name.to_owned(), version.to_owned()));
-        assert_eq!(parse_tree(text), expected);
     }
 }
