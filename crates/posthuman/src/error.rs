@@ -1,0 +1,188 @@
+//! What can go wrong between a user and the market.
+
+use std::path::PathBuf;
+
+use posthuman_chain::ChainError;
+use posthuman_types::receipt::SignedRefusal;
+use posthuman_types::{Amount, Did, ErrorClass, JobId, JobState};
+
+/// A failure of the client library. `Display` tells its own level, the cause is in `source`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MarketError {
+    /// The node answered with an error.
+    #[error(transparent)]
+    Node(Box<NodeAnswer>),
+    /// The node's address cannot be used.
+    #[error("`{url}` is not an address of a node: {why}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong and what to give instead.
+        why: String,
+    },
+    /// No answer after several attempts.
+    #[error("no answer from the node at {url}; check that it runs (`posthuman dev` starts one) and that the address is right")]
+    Unreachable {
+        /// Where.
+        url: String,
+        /// The last attempt's failure.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The node answered something of another shape.
+    #[error("the answer of {url} to {what} is not of this dialect ({why}); it is another service, or a version that does not fit")]
+    Strange {
+        /// Where.
+        url: String,
+        /// What was asked.
+        what: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// What the node says is not what the chain says, or not what was asked. Nothing was paid.
+    #[error("{what} does not hold: {detail}; nothing was paid, do not use this node for it")]
+    Untrue {
+        /// The claim.
+        what: &'static str,
+        /// Claim against finding.
+        detail: String,
+    },
+    /// A limit that the caller set is exceeded. Nothing was paid.
+    #[error("{what} costs {cost} base units and at most {limit} were allowed; raise the limit to go on, nothing was paid")]
+    TooExpensive {
+        /// What was to be bought.
+        what: String,
+        /// What it costs.
+        cost: Amount,
+        /// What was allowed.
+        limit: Amount,
+    },
+    /// A balance that does not suffice. Nothing was paid.
+    #[error("{what} needs {need} base units of {token} and {holder} has {have}; {remedy}")]
+    Balance {
+        /// What was to be paid.
+        what: &'static str,
+        /// Name of the token, or its address.
+        token: String,
+        /// Whose balance.
+        holder: posthuman_types::Address,
+        /// How much is needed.
+        need: Amount,
+        /// How much is there.
+        have: Amount,
+        /// What to do.
+        remedy: String,
+    },
+    /// An asset that nobody sells.
+    #[error("{did} is not for sale{why}; see `posthuman asset show {did}`, or ask a holder to open a sale")]
+    NotForSale {
+        /// The asset.
+        did: Did,
+        /// More words, beginning with a space or a comma, or nothing.
+        why: String,
+    },
+    /// A job that ended without a result. Its order stays open.
+    #[error("job {job} is {}: {message} ({code}); its order stays open, start it again with the same order", state_word(*.state))]
+    JobEnded {
+        /// The job.
+        job: JobId,
+        /// How it ended.
+        state: JobState,
+        /// Stable code.
+        code: String,
+        /// The node's sentence.
+        message: String,
+    },
+    /// A file that cannot be read or written.
+    #[error("cannot use {}; check that it exists and is yours", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something given that makes no sense.
+    #[error("{0}")]
+    Input(String),
+    /// The parameters of a job are out of range.
+    #[error("the parameters cannot be used")]
+    Parameters(#[source] posthuman_types::parameters::ParametersError),
+    /// The chain, a wallet or a contract.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+}
+
+impl MarketError {
+    /// The stable code, with a page in `docs/errors/` where the node gave it.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Node(answer) => &answer.code,
+            Self::BadUrl { .. } => "bad_url",
+            Self::Unreachable { .. } => "node_unreachable",
+            Self::Strange { .. } => "node_strange",
+            Self::Untrue { .. } => "node_untrue",
+            Self::TooExpensive { .. } => "too_expensive",
+            Self::Balance { .. } => "balance",
+            Self::NotForSale { .. } => "not_for_sale",
+            Self::JobEnded { code, .. } => code,
+            Self::File { .. } => "file",
+            Self::Input(_) => "input",
+            Self::Parameters(_) => "parameters_invalid",
+            Self::Chain(_) => "chain",
+        }
+    }
+
+    /// Who can mend it; fixes the exit code of a command.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Node(answer) => answer.class,
+            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) => ErrorClass::Caller,
+            Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,
+            Self::Untrue { .. } => ErrorClass::Unauthorized,
+            Self::TooExpensive { .. } | Self::Balance { .. } => ErrorClass::Payment,
+            Self::NotForSale { .. } => ErrorClass::NotFound,
+            Self::JobEnded { state, .. } => match state {
+                JobState::Failed => ErrorClass::Unavailable,
+                JobState::Refused => ErrorClass::Caller,
+                _ => ErrorClass::Conflict,
+            },
+            Self::Chain(error) => error.class(),
+        }
+    }
+
+    /// The node's signed refusal, if a paid order was turned away.
+    pub fn refusal(&self) -> Option<&SignedRefusal> {
+        match self {
+            Self::Node(answer) => answer.refusal.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+/// An error as the node put it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message} ({code})")]
+pub struct NodeAnswer {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code; `docs/errors/CODE.md` tells its causes and remedies.
+    pub code: String,
+    /// The node's sentence.
+    pub message: String,
+    /// Who can mend it, by the status.
+    pub class: ErrorClass,
+    /// The signed refusal, where a paid order was turned away.
+    pub refusal: Option<SignedRefusal>,
+}
+
+fn state_word(state: JobState) -> &'static str {
+    match state {
+        JobState::Refused => "refused",
+        JobState::Cancelled => "cancelled",
+        JobState::Failed => "failed",
+        JobState::Queued => "waiting",
+        JobState::Finished | JobState::Receipted | JobState::Published | JobState::Settled => "finished",
+    }
+}
