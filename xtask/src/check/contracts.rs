@@ -81,15 +81,32 @@ fn lock_faults(lock: &Value) -> Vec<Fault> {
         }
     }
     for (path, package) in packages.into_iter().flatten() {
-        let hash = package.get("integrity").and_then(Value::as_str);
         // The entry with no path is the manifest itself.
-        if !path.is_empty() && !hash.is_some_and(|hash| hash.starts_with("sha512-")) {
+        if !path.is_empty() && !has_hash(package) && !rules::LOCKED_WITHOUT_HASH.contains(&path.as_str()) {
             let what =
                 format!("{path} has no sha512 `integrity`, so that its content is not pinned; add it.");
             faults.push(Fault::new(LOCK, what));
         }
     }
+    for path in rules::LOCKED_WITHOUT_HASH {
+        if packages
+            .and_then(|packages| packages.get(*path))
+            .is_some_and(has_hash)
+        {
+            faults.push(Fault::new(
+                rules::THIS_FILE,
+                format!("{path} has a hash now; remove it from the list."),
+            ));
+        }
+    }
     faults
+}
+
+fn has_hash(package: &Value) -> bool {
+    package
+        .get("integrity")
+        .and_then(Value::as_str)
+        .is_some_and(|hash| hash.starts_with("sha512-"))
 }
 
 #[cfg(test)]
@@ -143,5 +160,15 @@ mod tests {
         assert_eq!(lock_faults(&lock).len(), 2);
         lock["packages"]["node_modules/other"] = json!({ "version": "1.0.0", "integrity": "sha1-AAAA" });
         assert_eq!(lock_faults(&lock).len(), 3);
+    }
+
+    #[test]
+    fn an_excused_entry_needs_no_hash_until_it_has_one() {
+        let (_, mut lock) = good();
+        let path = rules::LOCKED_WITHOUT_HASH[0];
+        lock["packages"][path] = json!({ "version": "1.7.1" });
+        assert_eq!(lock_faults(&lock), []);
+        lock["packages"][path]["integrity"] = json!("sha512-AAAA");
+        assert_eq!(lock_faults(&lock).len(), 1);
     }
 }

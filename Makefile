@@ -1,0 +1,28 @@
+# Two commands matter; the others are their steps. Everything builds in one profile with one set of features, so that
+# nothing compiles twice.
+#
+## make demo       everything from publish to reward, told on standard output
+## make test       every check and every test, as CI runs them
+## make check      format, lints and the repository's own rules, before a commit
+## make contracts  install the pinned contracts, devnet and texts
+## make fmt        format the sources
+## make build      build all rooms, tests and benches
+## make doc        build the library's pages, warnings denied
+## make clean      remove all that was built or installed
+
+.NOTPARALLEL:
+.PHONY: help demo test contracts fmt fmt-check clippy check build unit doc clean
+CARGO ?= cargo
+
+help:      ; @sed -n 's/^## //p' Makefile
+demo:      contracts ; $(CARGO) run --package posthuman -- demo
+test:      contracts fmt-check clippy build unit doc
+check:     fmt-check clippy ; $(CARGO) run --quiet --package xtask -- check
+contracts: ; contracts/install
+fmt:       ; $(CARGO) fmt --all
+fmt-check: ; $(CARGO) fmt --all --check
+clippy:    ; $(CARGO) clippy --workspace --all-targets -- --deny warnings
+build:     ; $(CARGO) build --workspace --all-targets
+unit:      ; $(CARGO) test --workspace
+doc:       ; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
+clean:     ; $(CARGO) clean && rm -rf contracts/node_modules
