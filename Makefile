@@ -11,17 +11,18 @@
 ## make clean      remove all that was built or installed
 
 .NOTPARALLEL:
-.PHONY: help demo test contracts fmt fmt-check clippy check build unit doc clean
+.PHONY: help demo test contracts fmt fmt-check clippy client check build unit doc clean
 CARGO ?= cargo
 
 help:      ; @sed -n 's/^## //p' Makefile
 demo:      contracts ; $(CARGO) run --package posthuman -- demo
-test:      contracts fmt-check clippy build unit doc
+test:      contracts fmt-check clippy client build unit doc
 check:     fmt-check clippy ; $(CARGO) run --quiet --package xtask -- check
 contracts: ; contracts/install
 fmt:       ; $(CARGO) fmt --all
 fmt-check: ; $(CARGO) fmt --all --check
 clippy:    ; $(CARGO) clippy --workspace --all-targets -- --deny warnings
+client:    ; $(CARGO) clippy --workspace --exclude e2e --lib --no-default-features -- --deny warnings
 build:     ; $(CARGO) build --workspace --all-targets
 unit:      ; $(CARGO) test --workspace
 doc:       ; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
