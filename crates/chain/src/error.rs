@@ -133,6 +133,15 @@ pub enum ChainError {
         /// The key in address.json.
         contract: &'static str,
     },
+    /// An allowance to the router, which anyone could spend.
+    #[error(
+        "tokens are never allowed to Ocean's router {router}: anyone who creates a datatoken could spend them; \
+         allow the exchange, the pool or the factory instead"
+    )]
+    RouterAllowance {
+        /// The router.
+        router: Address,
+    },
     /// Signing failed.
     #[error("{address} could not sign {what}")]
     Signing {
@@ -150,7 +159,10 @@ impl ChainError {
     /// Who can mend it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::BadUrl { .. } | Self::WrongChain { .. } | Self::NotOnThisNetwork { .. } => ErrorClass::Caller,
+            Self::BadUrl { .. }
+            | Self::WrongChain { .. }
+            | Self::NotOnThisNetwork { .. }
+            | Self::RouterAllowance { .. } => ErrorClass::Caller,
             Self::Unreachable { .. } | Self::Refused { .. } | Self::Deadline { .. } => ErrorClass::Unavailable,
             Self::Reverted { source, .. } | Self::Failed { source, .. } => source.class(),
             Self::NoFunds { .. } => ErrorClass::Payment,

@@ -1,0 +1,1 @@
+//! A private chain for development: anvil, with Ocean's contracts deployed on it.
