@@ -216,6 +216,36 @@ pub const KEY_WORDS: &[&str] = &["private", "secret", "signing_key", "signing ke
 /// Starts of paths that exist on one machine only.
 pub const MACHINE_PATHS: &[&str] = &["/work/", "/root/", "/home/", "/Users/", "C:\\Users\\"];
 
+/// A place that public error codes are read from.
+#[derive(Debug)]
+pub struct ErrorCodes {
+    /// Path from the root.
+    pub file: &'static str,
+    /// How they stand there.
+    pub form: ErrorCodesForm,
+}
+
+/// How error codes stand in a source file.
+#[derive(Debug)]
+pub enum ErrorCodesForm {
+    /// In an invocation of the macro of this name, as rows `Variant "code" Class …`.
+    Rows(&'static str),
+    /// As the string literals inside each function of this name.
+    Function(&'static str),
+}
+
+/// Every code that a user can meet: those of the node's answers, and those of the client itself.
+pub const ERROR_CODES: &[ErrorCodes] = &[
+    ErrorCodes {
+        file: "crates/node/src/error/codes.rs",
+        form: ErrorCodesForm::Rows("error_codes"),
+    },
+    ErrorCodes {
+        file: "crates/posthuman/src/error.rs",
+        form: ErrorCodesForm::Function("code"),
+    },
+];
+
 /// Where each public error code has its page, `<code>.md`.
 pub const ERROR_PAGES: &str = "docs/errors";
 

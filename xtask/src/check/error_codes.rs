@@ -1,7 +1,7 @@
 //! Public error codes and their pages.
 //!
-//! A room's error answers `fn code(…) -> &'static str`; the strings in such functions are the public codes, and this
-//! check finds them there, so that a code cannot be added without its page nor a page outlive its code.
+//! The codes are read from the sources that [`rules::ERROR_CODES`] names, so that a code cannot be added without its
+//! page nor a page outlive its code.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 use super::Fault;
 use super::tokens::{flatten, is_sign, is_word, line_of};
-use crate::repository::{Repository, TextFile};
-use crate::rules;
+use crate::repository::Repository;
+use crate::rules::{self, ErrorCodes, ErrorCodesForm};
 
 /// Finds codes without a page and pages without a code.
 pub fn check(repository: &Repository) -> Result<Vec<Fault>> {
-    let sources = repository
-        .rust()
-        .filter(|file| file.path.starts_with("crates/") && file.path.contains("/src/"));
-    let codes: BTreeMap<_, _> = sources.flat_map(codes_of).collect();
+    Ok(faults(repository, rules::ERROR_CODES))
+}
+
+fn faults(repository: &Repository, sources: &[ErrorCodes]) -> Vec<Fault> {
     let folder = format!("{}/", rules::ERROR_PAGES);
     let pages = repository
         .files
@@ -28,17 +28,27 @@ pub fn check(repository: &Repository) -> Result<Vec<Fault>> {
         .filter(|page| !rules::ERROR_PAGES_WITHOUT_CODE.contains(page))
         .collect();
 
-    let without_page = codes
-        .iter()
-        .filter(|(code, _)| !pages.contains(&format!("{code}.md").as_str()));
-    let mut faults: Vec<_> = without_page
-        .map(|(code, place)| {
+    let mut faults = Vec::new();
+    let mut codes = BTreeMap::new();
+    for source in sources {
+        let found = repository
+            .text(source.file)
+            .map(|text| codes_of(text, &source.form))
+            .unwrap_or_default();
+        if found.is_empty() {
+            let what = format!("{} holds no error codes; name where they are now.", source.file);
+            faults.push(Fault::new(rules::THIS_FILE, what));
+        }
+        codes.extend(found.into_iter().map(|(code, line)| (code, (source.file, line))));
+    }
+    for (code, (file, line)) in &codes {
+        if !pages.contains(&format!("{code}.md").as_str()) {
             let what = format!(
                 "the error `{code}` has no page; write {folder}{code}.md: what happened, what to do."
             );
-            Fault::new(place, what)
-        })
-        .collect();
+            faults.push(Fault::at(file, *line, what));
+        }
+    }
     let without_code = pages.iter().filter(|page| {
         page.strip_suffix(".md")
             .is_none_or(|code| !codes.contains_key(code))
@@ -46,45 +56,62 @@ pub fn check(repository: &Repository) -> Result<Vec<Fault>> {
     faults.extend(
         without_code.map(|page| Fault::new(format!("{folder}{page}"), "no error has this code any more.")),
     );
-    Ok(faults)
+    faults
 }
 
-/// The codes in `file`, each with where it stands.
-fn codes_of(file: &TextFile) -> Vec<(String, String)> {
-    let Ok(stream) = file.text.parse::<TokenStream>() else {
-        return Vec::new();
-    };
-    let tokens = flatten(stream);
-    let starts = tokens
+/// The codes in `text`, each with its line; none where it is no Rust, which another check says.
+fn codes_of(text: &str, form: &ErrorCodesForm) -> Vec<(String, usize)> {
+    let tokens = text.parse::<TokenStream>().map(flatten).unwrap_or_default();
+    match form {
+        ErrorCodesForm::Rows(name) => {
+            let is_call = |pair: &[TokenTree]| is_word(&pair[0], name) && is_sign(&pair[1], '!');
+            bodies(&tokens, is_call)
+                .flat_map(|body| row_codes(&flatten(body)))
+                .collect()
+        }
+        ErrorCodesForm::Function(name) => {
+            let is_function = |pair: &[TokenTree]| is_word(&pair[0], "fn") && is_word(&pair[1], name);
+            bodies(&tokens, is_function)
+                .flat_map(flatten)
+                .filter_map(|token| literal(&token))
+                .collect()
+        }
+    }
+}
+
+/// What stands in the braces after each pair of tokens that `starts` accepts; nothing where a semicolon comes first.
+fn bodies(tokens: &[TokenTree], starts: impl Fn(&[TokenTree]) -> bool) -> impl Iterator<Item = TokenStream> {
+    let after = tokens
         .windows(2)
         .enumerate()
-        .filter(|(_, pair)| is_word(&pair[0], "fn") && is_word(&pair[1], "code"));
-    let bodies = starts.filter_map(|(start, _)| static_str_body(&tokens[start + 2..]));
-    let literals = bodies.flat_map(flatten).filter_map(|token| {
-        let TokenTree::Literal(literal) = &token else {
-            return None;
-        };
-        let text = literal.to_string();
-        let code = text.strip_prefix('"')?.strip_suffix('"')?;
-        Some((code.to_owned(), format!("{}:{}", file.path, line_of(&token))))
-    });
-    literals.collect()
+        .filter(move |(_, pair)| starts(pair))
+        .map(|(index, _)| index + 2);
+    after.filter_map(|index| {
+        let mut rest = tokens[index..].iter().take_while(|token| !is_sign(token, ';'));
+        rest.find_map(|token| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
+            _ => None,
+        })
+    })
 }
 
-/// The body of a function whose tokens after its name are `rest`, if it returns `&'static str`.
-fn static_str_body(rest: &[TokenTree]) -> Option<TokenStream> {
-    let is_body =
-        |token: &TokenTree| matches!(token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
-    let end = rest
-        .iter()
-        .position(|token| is_body(token) || is_sign(token, ';'))?;
-    let TokenTree::Group(body) = &rest[end] else {
+/// The literal of each row between its variant and its class.
+fn row_codes(tokens: &[TokenTree]) -> Vec<(String, usize)> {
+    let is_ident = |token: &TokenTree| matches!(token, TokenTree::Ident(_));
+    let rows = tokens
+        .windows(3)
+        .filter(|row| is_ident(&row[0]) && is_ident(&row[2]));
+    rows.filter_map(|row| literal(&row[1])).collect()
+}
+
+/// The text of a plain string literal, and its line.
+fn literal(token: &TokenTree) -> Option<(String, usize)> {
+    let TokenTree::Literal(literal) = token else {
         return None;
     };
-    let signature = &rest[..end];
-    let returns =
-        signature.len() >= 2 && is_word(&signature[end - 1], "str") && is_word(&signature[end - 2], "static");
-    returns.then(|| body.stream())
+    let text = literal.to_string();
+    let text = text.strip_prefix('"')?.strip_suffix('"')?;
+    Some((text.to_owned(), line_of(token)))
 }
 
 #[cfg(test)]
@@ -92,37 +119,75 @@ mod tests {
     use super::*;
     use crate::repository::made_up;
 
-    const SOURCE: &str = r#"
+    const FUNCTION: &str = r#"
+        trait Coded { fn code(&self) -> &str; }
         impl Error {
             /// The public code.
-            pub fn code(&self) -> &'static str {
+            pub fn code(&self) -> &str {
                 match self {
-                    Self::OrderUsed => "order_used",
-                    Self::Chain(error) => error.code(),
+                    Self::Node { .. } => "node_strange",
+                    Self::Other(error) => error.code(),
                 }
             }
-            fn code_length(&self) -> &'static str { "not one" }
+            fn class(&self) -> &str { "no code" }
         }
-        trait Coded { fn code(&self) -> &'static str; }
-        struct Contract { code: Vec<u8> }
-        impl Contract { fn code(&self) -> &str { "not one either" } }
+        impl Other { const NAME: &str = "no code either"; }
     "#;
+    const ROWS: &str = r#"
+        macro_rules! error_codes { ($($variant:ident $code:literal)*) => { const A: &[&str] = &["no code"]; } }
+        error_codes! {
+            OrderUsed "order_used" Conflict "It was used." "Buy another."
+            BadSignature "bad_signature" Unauthorized "It is not yours." "Sign it."
+        }
+    "#;
+    const SOURCES: &[ErrorCodes] = &[
+        ErrorCodes {
+            file: "function.rs",
+            form: ErrorCodesForm::Function("code"),
+        },
+        ErrorCodes {
+            file: "rows.rs",
+            form: ErrorCodesForm::Rows("error_codes"),
+        },
+    ];
+
+    #[test]
+    fn codes_are_read_from_functions_and_rows() {
+        let read = |text, index: usize| codes_of(text, &SOURCES[index].form);
+        assert_eq!(read(FUNCTION, 0), [("node_strange".to_owned(), 7)]);
+        assert_eq!(
+            read(ROWS, 1),
+            [("order_used".to_owned(), 4), ("bad_signature".to_owned(), 5)]
+        );
+    }
 
     #[test]
     fn codes_and_pages_that_match_pass() {
-        let pages = [
+        let files = [
+            ("function.rs", FUNCTION),
+            ("rows.rs", ROWS),
             ("docs/errors/README.md", "Errors"),
+            ("docs/errors/node_strange.md", "Strange"),
             ("docs/errors/order_used.md", "Used"),
+            ("docs/errors/bad_signature.md", "Bad"),
         ];
-        let files = [("crates/a/src/error.rs", SOURCE), pages[0], pages[1]];
-        assert_eq!(check(&made_up(&files)).unwrap(), []);
+        assert_eq!(faults(&made_up(&files), SOURCES), []);
     }
 
     #[test]
     fn a_code_without_page_and_a_page_without_code_fail() {
-        let files = [("crates/a/src/error.rs", SOURCE), ("docs/errors/gone.md", "Gone")];
-        let faults = check(&made_up(&files)).unwrap();
-        let places: Vec<_> = faults.iter().map(|fault| fault.place.as_str()).collect();
-        assert_eq!(places, ["crates/a/src/error.rs:6", "docs/errors/gone.md"]);
+        let files = [("function.rs", FUNCTION), ("docs/errors/gone.md", "Gone")];
+        let found = faults(&made_up(&files), &SOURCES[..1]);
+        let places: Vec<_> = found.iter().map(|fault| fault.place.as_str()).collect();
+        assert_eq!(places, ["function.rs:7", "docs/errors/gone.md"]);
+    }
+
+    #[test]
+    fn a_source_without_codes_fails() {
+        for files in [&[][..], &[("function.rs", "fn other() -> &str { \"a\" }")]] {
+            let found = faults(&made_up(files), &SOURCES[..1]);
+            assert_eq!(found.len(), 1);
+            assert_eq!(found[0].place, rules::THIS_FILE);
+        }
     }
 }
