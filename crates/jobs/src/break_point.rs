@@ -36,6 +36,18 @@ pub const BREAK_POINTS: &[&str] = &[
     "queue.close.after_commit",
     "queue.settled.before_commit",
     "queue.settled.after_commit",
+    "vault.chunk.before_rename",
+    "vault.chunk.after_rename",
+    "vault.manifest.before_rename",
+    "vault.manifest.after_rename",
+    "vault.commit.before_rename",
+    "vault.commit.after_rename",
+    "vault.remove.after_manifest",
+    "vault.rotate.between_manifests",
+    "vault.backup.before_rename",
+    "vault.backup.after_rename",
+    "launcher.checkpoint.before_record",
+    "launcher.result.before_record",
 ];
 
 /// Kills this process by SIGKILL if the environment names this place; otherwise does nothing.
