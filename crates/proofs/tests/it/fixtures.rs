@@ -7,6 +7,9 @@ use posthuman_types::{
     Parameters, Receipt, StartRequest, Statement, Usage,
 };
 
+/// A change of one field, beside its name.
+pub type Change<T> = (&'static str, fn(&mut T));
+
 /// The key of the test vectors.
 pub fn signer() -> PrivateKeySigner {
     PrivateKeySigner::from_bytes(&B256::repeat_byte(0x11)).unwrap()

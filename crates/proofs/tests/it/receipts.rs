@@ -11,7 +11,7 @@ use posthuman_types::{
     StartRequest,
 };
 
-use crate::fixtures::{INFER, commitment, receipt, request, signer, statement, stranger};
+use crate::fixtures::{Change, INFER, commitment, receipt, request, signer, statement, stranger};
 
 fn signed() -> SignedReceipt {
     sign_receipt(receipt(&request(0, B256::ZERO)), &signer()).unwrap()
@@ -82,7 +82,7 @@ fn malformed_signatures_are_refused() {
 }
 
 /// Every field of a receipt, one change each.
-const CHANGES: [(&str, fn(&mut Receipt)); 28] = [
+const CHANGES: [Change<Receipt>; 28] = [
     ("job", |receipt| receipt.job.0[0] ^= 1),
     ("asset", |receipt| receipt.asset.push('0')),
     ("nft", |receipt| receipt.nft = Address::ZERO),

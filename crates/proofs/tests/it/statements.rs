@@ -6,7 +6,7 @@ use posthuman_proofs::{
 };
 use posthuman_types::{B256, Input, InputManifest, Operation, Statement};
 
-use crate::fixtures::{INFER, TRAIN, commitment, facts, spec, statement};
+use crate::fixtures::{Change, INFER, TRAIN, commitment, facts, spec, statement};
 
 #[test]
 fn a_statement_answers_its_specification_and_reads_back() {
@@ -47,7 +47,7 @@ fn other_bytes_are_refused() {
 
 #[test]
 fn contradictions_are_refused() {
-    let changes: [(&str, fn(&mut Statement)); 14] = [
+    let changes: [Change<Statement>; 14] = [
         ("operation", |statement| statement.operation = Operation::Infer),
         ("seed", |statement| statement.seed += 1),
         ("engine", |statement| statement.engine.clear()),
@@ -113,7 +113,7 @@ fn manifest(names: &[&str]) -> InputManifest {
 
 #[test]
 fn a_comparison_names_everything_that_differs() {
-    let changes: [(&str, fn(&mut Statement)); 14] = [
+    let changes: [Change<Statement>; 14] = [
         ("the version of the format", |statement| statement.version += 1),
         ("the operation", |statement| {
             statement.operation = Operation::Evaluate
