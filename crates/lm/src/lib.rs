@@ -1,1 +1,54 @@
-//! posthuman-lm
+//! Language models on the CPU: kernels, training, generation and evaluation of the GPT-2 family in f32.
+//!
+//! Everything here is synchronous and deterministic. Bytes come in and bytes go out: there is no file, network, clock
+//! or unseeded randomness, and the same inputs give the same bits for any number of threads. The rules that make it
+//! so are written down in `src/kernels/mod.rs`.
+//!
+//! The way through the crate: a [`Tokenizer`] is trained or imported, a [`Model`] is made or imported, both together
+//! are a [`Bundle`]; a [`Trainer`] trains, [`generate`] writes, [`evaluate()`] scores, and [`OrderTwoModel`],
+//! [`gzip_bits_per_byte`] and the bootstrap of [`bootstrap_bits_per_byte`] and [`paired_difference`] say what a score
+//! is worth.
+
+mod baseline;
+mod bundle;
+mod config;
+mod data;
+mod error;
+mod evaluate;
+mod generate;
+mod import;
+mod kernels;
+mod layout;
+mod limits;
+mod model;
+mod network;
+mod random;
+mod sampling;
+mod statistics;
+mod tensor_file;
+mod threads;
+mod tokenizer;
+mod train;
+
+pub use baseline::{OrderTwoModel, gzip_bits_per_byte};
+pub use bundle::{Bundle, BundleHeader, HeaderRead};
+pub use config::Gpt2Config;
+pub use data::{TrainingData, check_text};
+pub use error::{Error, ErrorClass, Result};
+pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
+pub use generate::{Finish, Generation, check_context, generate};
+pub use import::import_hugging_face;
+pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
+pub use model::{Model, Tensor};
+pub use sampling::Sampling;
+pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
+pub use tokenizer::{StreamDecoder, Tokenizer};
+pub use train::{StepReport, TrainOptions, Trainer};
+
+/// Name of the numerics: two engines of the same version give the same bits.
+///
+/// A change that moves any bit of a training, a generation or an evaluation comes with a new version; the tests pin
+/// digests of each.
+pub fn engine_version() -> &'static str {
+    "posthuman-lm/1"
+}

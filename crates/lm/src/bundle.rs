@@ -1,0 +1,134 @@
+//! The canonical serialised model, the thing that is sealed and committed to.
+//!
+//! A bundle is a safetensors file whose `__metadata__` holds `config` (the text of a `config.json`), `format`
+//! (`posthuman-bundle/1`) and `tokenizer` (the exact bytes of a `tokenizer.json`), and whose tensors are f32,
+//! little-endian, in canonical order without gaps. The same model and tokenizer always give the same bytes.
+
+use serde_json::{Map, Value};
+
+use crate::config::Gpt2Config;
+use crate::error::{Error, Result};
+use crate::model::{Model, Tensor};
+use crate::tensor_file;
+use crate::tokenizer::Tokenizer;
+
+const FORMAT: &str = "posthuman-bundle/1";
+
+/// A model with its tokenizer.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    model: Model,
+    tokenizer: Tokenizer,
+}
+
+/// What the head of a bundle tells without its weights.
+#[derive(Clone, Debug)]
+pub struct BundleHeader {
+    /// Shape of the model.
+    pub config: Gpt2Config,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// Outcome of reading a header from the first bytes of a bundle.
+#[derive(Debug)]
+pub enum HeaderRead {
+    /// The header was complete.
+    Complete(Box<BundleHeader>),
+    /// The first bytes, up to this many in all, are needed.
+    NeedBytes(usize),
+}
+
+impl Bundle {
+    /// Puts a model and its tokenizer together.
+    ///
+    /// # Errors
+    /// A tokenizer with more tokens than the model's vocabulary.
+    pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
+        let (tokens, rows) = (tokenizer.vocabulary(), model.config().vocab_size);
+        if tokens > rows {
+            let problem = format!("has {tokens} tokens, more than the model's vocabulary of {rows}: they do not belong together");
+            return Err(Error::Tokenizer { problem });
+        }
+        Ok(Self { model, tokenizer })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// All tensors in canonical order, for a commitment.
+    pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
+        self.model.tensors()
+    }
+
+    /// Gives model and tokenizer back.
+    pub fn into_parts(self) -> (Model, Tokenizer) {
+        (self.model, self.tokenizer)
+    }
+
+    /// The canonical bytes.
+    ///
+    /// # Errors
+    /// A tokenizer text that is not UTF-8, which [`Tokenizer::from_json`] does not let in.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let tokenizer = std::str::from_utf8(self.tokenizer.to_json())
+            .map_err(|_| Error::Bug { problem: "a tokenizer's JSON is not UTF-8".to_owned() })?;
+        let config = self.model.config().to_json();
+        tensor_file::write(&[("config", &config), ("format", FORMAT), ("tokenizer", tokenizer)], self.tensors())
+    }
+
+    /// Reads a bundle.
+    ///
+    /// # Errors
+    /// Bytes that are not a bundle, or are not its canonical bytes: a commitment to them would not cover what is run.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let header = match BundleHeader::read(bytes)? {
+            HeaderRead::Complete(header) => *header,
+            HeaderRead::NeedBytes(needed) => {
+                let problem = format!("ends after {} bytes, inside its header of {needed}: it is truncated", bytes.len());
+                return Err(Error::Bundle { problem });
+            }
+        };
+        let bundle = Self::new(Model::from_safetensors(header.config, bytes)?, header.tokenizer)?;
+        if bundle.to_bytes()? != bytes {
+            let problem = "is not in canonical form: its tensors or metadata are written another way".to_owned();
+            return Err(Error::Bundle { problem });
+        }
+        Ok(bundle)
+    }
+}
+
+impl BundleHeader {
+    /// Reads shape and tokenizer from the first bytes of a bundle, without its weights. Begin with any number of
+    /// bytes, even none, and follow [`HeaderRead::NeedBytes`].
+    ///
+    /// # Errors
+    /// Bytes that are not the beginning of a bundle.
+    pub fn read(prefix: &[u8]) -> Result<HeaderRead> {
+        let header = match tensor_file::header_bytes(prefix)? {
+            Ok(header) => header,
+            Err(needed) => return Ok(HeaderRead::NeedBytes(needed)),
+        };
+        let header: Map<String, Value> = serde_json::from_slice(header)
+            .map_err(|source| Error::Json { what: "the header of the model bundle", source })?;
+        let field = |key: &str| -> Result<&str> {
+            let value = header.get("__metadata__").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
+            value.ok_or_else(|| Error::Bundle { problem: format!("has no `{key}` in its metadata: it is not a bundle") })
+        };
+        let format = field("format")?;
+        if format != FORMAT {
+            let problem = format!("is of format `{format}`, where this engine reads `{FORMAT}`");
+            return Err(Error::Bundle { problem });
+        }
+        let config = Gpt2Config::from_json(field("config")?.as_bytes())?;
+        let tokenizer = Tokenizer::from_json(field("tokenizer")?.as_bytes())?;
+        Ok(HeaderRead::Complete(Box::new(Self { config, tokenizer })))
+    }
+}

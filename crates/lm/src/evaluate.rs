@@ -1,0 +1,278 @@
+//! Scoring a text: how well a model predicts each of its tokens.
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bundle::Bundle;
+use crate::data::check_text;
+use crate::error::{Error, Result};
+use crate::kernels::loss::Score;
+use crate::network::{Activations, HEAD_ROWS, Shape, forward, score_rows};
+use crate::threads;
+use crate::tokenizer::Tokenizer;
+use crate::model::Model;
+
+/// Bytes of text in one segment.
+pub(crate) const SEGMENT: u64 = 512;
+
+/// Tokens that go through the network together. Not a rule for bits: rows do not influence each other.
+const ROWS_TOGETHER: usize = 1024;
+
+/// How a text is scored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvaluateOptions {
+    /// Tokens by which each window moves on; 0 is half of the context. Smaller gives each token more context and
+    /// takes longer.
+    pub stride: usize,
+    /// Threads to use; they change no bit.
+    pub threads: usize,
+}
+
+impl Default for EvaluateOptions {
+    fn default() -> Self {
+        Self { stride: 0, threads: 1 }
+    }
+}
+
+/// One piece of 512 bytes of the text (the last may be shorter; the first lacks the bytes of the unscored token).
+///
+/// Segments are cut in the text, not in tokens, so that models with different tokenizers are compared piece by piece.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Segment {
+    /// Scored bytes.
+    pub bytes: u64,
+    /// Scored tokens that begin here.
+    pub tokens: u64,
+    /// Σ −ln p; a token across a border is shared out by its bytes.
+    pub nats: f64,
+    /// Tokens that begin here and were the model's first choice.
+    pub correct: u64,
+}
+
+/// The score of a text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Scored tokens: all but the first.
+    pub tokens: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Mean of −ln p over tokens, in nats.
+    pub loss: f64,
+    /// e^loss.
+    pub perplexity: f64,
+    /// Σ −log2 p / bytes: comparable between models with different tokenizers.
+    pub bits_per_byte: f64,
+    /// Share of tokens that were the model's first choice.
+    pub accuracy: f64,
+    /// The same, piece by piece, in the order of the text.
+    pub segments: Vec<Segment>,
+}
+
+/// Scores a text with a model.
+///
+/// The text is cut into windows of the model's context, each `stride` tokens after the one before, the last one moved
+/// back to end with the text. Every token but the first is scored exactly once, in the first window that holds it, so
+/// that from the second window on each has at least context − stride tokens before it. Nothing is put before the text.
+///
+/// `on_progress` hears of scored and all tokens; `ControlFlow::Break` ends in [`Error::Cancelled`]. The result is the
+/// same for any number of threads.
+///
+/// # Errors
+/// What [`check_text`] refuses, a text of fewer than two tokens, a stride beyond the context, or weights that give no
+/// finite numbers.
+pub fn evaluate(
+    bundle: &Bundle,
+    text: &str,
+    options: &EvaluateOptions,
+    mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
+) -> Result<Evaluation> {
+    check_text(text.as_bytes())?;
+    let context = bundle.model().config().n_positions;
+    let stride = if options.stride == 0 { context.div_ceil(2) } else { options.stride };
+    if stride > context {
+        return Err(Error::options("stride", format!("is {stride}: it must be at most the context of {context} tokens")));
+    }
+    let tokens = bundle.tokenizer().encode(text)?;
+    if tokens.len() < 2 {
+        return Err(Error::text("is too short: scoring needs at least two tokens"));
+    }
+    let windows = windows(&tokens, context, stride);
+    let total = tokens.len() - 1;
+    let mut scores = Vec::with_capacity(total);
+    let pool = threads::pool(options.threads)?;
+    let mut scorer = Scorer::new(bundle.model());
+    let together = Scorer::windows_together(windows[0].inputs.len());
+    for group in windows.chunks(together) {
+        pool.install(|| scorer.score(group, &mut scores));
+        if on_progress(scores.len(), total).is_break() {
+            return Err(Error::Cancelled { operation: "evaluation" });
+        }
+    }
+    if !scores.iter().all(|score| score.nats.is_finite()) {
+        return Err(Error::tensor("logits", "are not finite: the model's weights are out of range"));
+    }
+    Evaluation::of_segments(segments(bundle.tokenizer(), &tokens, &scores, text.len())?)
+}
+
+impl Evaluation {
+    /// Sums segments up. There is at least one scored token in them.
+    pub(crate) fn of_segments(segments: Vec<Segment>) -> Result<Self> {
+        let tokens: u64 = segments.iter().map(|segment| segment.tokens).sum();
+        let bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let correct: u64 = segments.iter().map(|segment| segment.correct).sum();
+        let nats: f64 = segments.iter().map(|segment| segment.nats).sum();
+        if tokens == 0 || bytes == 0 {
+            return Err(Error::text("is too short: nothing in it can be scored"));
+        }
+        let loss = nats / tokens as f64;
+        Ok(Self {
+            tokens,
+            bytes,
+            loss,
+            perplexity: libm::exp(loss),
+            bits_per_byte: nats / (bytes as f64 * std::f64::consts::LN_2),
+            accuracy: correct as f64 / tokens as f64,
+            segments,
+        })
+    }
+}
+
+/// A stretch of tokens with what comes after each; the first `skip` predictions are only context.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    pub inputs: &'a [u32],
+    pub targets: &'a [u32],
+    pub skip: usize,
+}
+
+/// Scores windows of equal length; must be called inside a pool.
+pub(crate) struct Scorer<'a> {
+    model: &'a Model,
+    activations: Option<Activations>,
+    logits: Vec<f32>,
+}
+
+impl<'a> Scorer<'a> {
+    pub fn new(model: &'a Model) -> Self {
+        Self { model, activations: None, logits: Vec::new() }
+    }
+
+    /// How many windows of a length are worth putting through together.
+    pub fn windows_together(length: usize) -> usize {
+        (ROWS_TOGETHER / length).max(1)
+    }
+
+    /// Appends the scores of the windows' predictions, those skipped left out.
+    pub fn score(&mut self, windows: &[Window<'_>], scores: &mut Vec<Score>) {
+        let Some(first) = windows.first() else { return };
+        let (config, layout, parameters) = (self.model.config(), self.model.layout(), self.model.parameters());
+        let shape = Shape { batch: windows.len(), length: first.inputs.len() };
+        let activations = match self.activations.take().filter(|activations| activations.shape == shape) {
+            Some(activations) => self.activations.insert(activations),
+            None => self.activations.insert(Activations::new(config, shape, false)),
+        };
+        let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
+        forward(config, layout, parameters, &tokens, activations);
+        let width = config.n_embd;
+        for (window, normed) in windows.iter().zip(activations.final_normed.chunks_exact(shape.length * width)) {
+            let start = scores.len();
+            scores.resize(start + shape.length - window.skip, Score::default());
+            let (normed, targets) = (&normed[window.skip * width..], &window.targets[window.skip..]);
+            let embedding = &parameters[layout.wte.clone()];
+            score_rows(&mut scores[start..], normed, targets, embedding, width, &mut self.logits);
+        }
+    }
+
+    /// Numbers that a scorer holds beside the model.
+    pub fn numbers(config: &crate::Gpt2Config, length: usize) -> u64 {
+        let shape = Shape { batch: Self::windows_together(length), length };
+        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(length) * config.vocab_size) as u64
+    }
+}
+
+fn windows(tokens: &[u32], context: usize, stride: usize) -> Vec<Window<'_>> {
+    let predictions = tokens.len() - 1;
+    let length = context.min(predictions);
+    let mut windows = Vec::new();
+    let (mut start, mut scored) = (0, 0);
+    loop {
+        let start_here = start.min(predictions - length);
+        let end = start_here + length;
+        windows.push(Window {
+            inputs: &tokens[start_here..end],
+            targets: &tokens[start_here + 1..end + 1],
+            skip: scored - start_here,
+        });
+        scored = end;
+        if scored == predictions {
+            return windows;
+        }
+        start += stride;
+    }
+}
+
+/// Lays the scores of tokens 1.. onto the segments of the text.
+fn segments(tokenizer: &Tokenizer, tokens: &[u32], scores: &[Score], bytes: usize) -> Result<Vec<Segment>> {
+    let length = |token: u32| tokenizer.token_bytes(token).map_or(0, <[u8]>::len) as u64;
+    if tokens.iter().map(|&token| length(token)).sum::<u64>() != bytes as u64 {
+        let problem = "does not give back the bytes of this text: bits per byte would be wrong".to_owned();
+        return Err(Error::Tokenizer { problem });
+    }
+    let mut segments = vec![Segment::default(); (bytes as u64).div_ceil(SEGMENT) as usize];
+    let mut offset = length(tokens[0]);
+    for (&token, score) in tokens[1..].iter().zip(scores) {
+        add_token(&mut segments, offset, length(token), *score);
+        offset += length(token);
+    }
+    Ok(segments)
+}
+
+/// Adds a token of `length` bytes at `offset`, shared out by bytes where it crosses a border.
+pub(crate) fn add_token(segments: &mut [Segment], offset: u64, length: u64, score: Score) {
+    let end = offset + length;
+    let first = &mut segments[(offset / SEGMENT) as usize];
+    first.tokens += 1;
+    first.correct += u64::from(score.correct);
+    let mut start = offset;
+    while start < end {
+        let border = end.min((start / SEGMENT + 1) * SEGMENT);
+        let segment = &mut segments[(start / SEGMENT) as usize];
+        segment.bytes += border - start;
+        segment.nats += score.nats * ((border - start) as f64 / length as f64);
+        start = border;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_prediction_is_scored_once_with_enough_context() {
+        for (count, context, stride) in
+            [(2, 8, 4), (9, 8, 4), (10, 8, 4), (100, 8, 3), (101, 8, 8), (50, 1, 1), (64, 7, 1)]
+        {
+            let tokens: Vec<u32> = (0..count).collect();
+            let mut expected = 1;
+            for (index, window) in windows(&tokens, context, stride).iter().enumerate() {
+                assert!(window.inputs.len() <= context);
+                assert!(window.skip < window.inputs.len());
+                assert!(index == 0 || window.skip >= context - stride);
+                for &target in &window.targets[window.skip..] {
+                    assert_eq!(target, expected);
+                    expected += 1;
+                }
+            }
+            assert_eq!(expected, count, "{count} tokens, context {context}, stride {stride}");
+        }
+    }
+
+    #[test]
+    fn a_token_across_a_border_is_shared_out_by_its_bytes() {
+        let mut segments = vec![Segment::default(); 2];
+        add_token(&mut segments, 509, 4, Score { nats: 2.0, correct: true });
+        assert_eq!(segments[0], Segment { bytes: 3, tokens: 1, nats: 1.5, correct: 1 });
+        assert_eq!(segments[1], Segment { bytes: 1, tokens: 0, nats: 0.5, correct: 0 });
+    }
+}

@@ -1,0 +1,33 @@
+//! The arithmetic, and the rules that fix its bits.
+//!
+//! 1. **Matrix products** go through [`multiply`] alone. Element (i, j) of a product over k is, in every path:
+//!    within each block of [`K_BLOCK`] consecutive k a chain of fused multiply-adds in the order of k, begun at +0;
+//!    the block sums added in order, one rounding each. No path depends on the number of rows, the instruction set,
+//!    the threads or the sizes of caches, so one row alone gives the bits of that row among many.
+//! 2. **Sums along a row** use [`LANES`] virtual lanes: element j goes to lane j mod LANES, lanes are folded in halves.
+//! 3. **Sums over rows** follow rule 1's order: in blocks of [`K_BLOCK`] rows, block sums added in order.
+//! 4. **Work is split** by fixed sizes, and what is summed across pieces is summed in the order of the pieces.
+//! 5. **exp** is our own polynomial ([`math::exp`]), made of separate multiplications and additions; everything else
+//!    is IEEE arithmetic, or `libm` where speed does not matter. No platform function is called.
+//! 6. Vectorisation is the compiler's, over independent elements; Rust never reorders or fuses floating point by
+//!    itself, so instruction sets only differ in speed.
+//!
+//! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
+
+pub(crate) mod elementwise;
+pub(crate) mod loss;
+pub(crate) mod math;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod reduce;
+#[cfg(test)]
+pub(crate) mod reference;
+mod row_product;
+mod simd;
+pub(crate) mod softmax;
+
+pub(crate) use matmul::{Matrix, Start, Work, multiply};
+pub(crate) use reduce::LANES;
+
+/// Length of the blocks in which products are summed over k, and rows over a batch.
+pub(crate) const K_BLOCK: usize = 256;

@@ -1,0 +1,85 @@
+use super::*;
+
+const TEXT: &str = "Call me Ishmael. Some years ago, never mind how long precisely, having little or no money in my \
+purse, and nothing particular to interest me on shore, I thought I would sail about a little and see the watery part \
+of the world.\nIt is a way I have of driving off the spleen. Caf\u{e9} \u{1f40b}\u{1f40b}!\n";
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::train(&[TEXT, TEXT], 300).unwrap()
+}
+
+#[test]
+fn training_repeats_to_the_byte_and_round_trips() {
+    let tokenizer = tokenizer();
+    assert_eq!(tokenizer.to_json(), Tokenizer::train(&[TEXT, TEXT], 300).unwrap().to_json());
+    assert_eq!(tokenizer.vocabulary(), 300);
+    let tokens = tokenizer.encode(TEXT).unwrap();
+    assert!(tokens.len() < TEXT.len());
+    assert_eq!(tokenizer.decode(&tokens), TEXT);
+    assert_eq!(Tokenizer::from_json(tokenizer.to_json()).unwrap().digest(), tokenizer.digest());
+    let lengths: usize = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap().len()).sum();
+    assert_eq!(lengths, TEXT.len());
+}
+
+#[test]
+fn the_end_of_text_is_a_token_but_not_from_inside_a_text() {
+    let tokenizer = tokenizer();
+    let end = tokenizer.end_of_text().unwrap();
+    assert_eq!(end, 0);
+    let tokens = tokenizer.encode("a<|endoftext|>b").unwrap();
+    assert!(!tokens.contains(&end));
+    assert_eq!(tokenizer.decode(&tokens), "a<|endoftext|>b");
+}
+
+#[test]
+fn a_stream_never_gives_half_a_character_and_adds_up() {
+    let tokenizer = tokenizer();
+    let tokens = tokenizer.encode("\u{1f980} caf\u{e9}").unwrap();
+    let mut stream = tokenizer.stream();
+    let parts: Vec<String> = tokens.iter().map(|&token| stream.push(token)).collect();
+    assert_eq!(parts[..3], ["", "", ""], "the crab's first three bytes wait");
+    assert_eq!(parts.concat() + &stream.finish(), "\u{1f980} caf\u{e9}");
+    let crab = tokenizer.encode("\u{1f980}").unwrap();
+    stream.push(crab[0]);
+    assert_eq!(stream.push(tokenizer.encode("x").unwrap()[0]), "\u{fffd}x");
+    stream.push(crab[0]);
+    assert_eq!(stream.finish(), "\u{fffd}");
+}
+
+#[test]
+fn a_long_text_in_pieces_encodes_as_the_whole() {
+    let tokenizer = tokenizer();
+    let long = TEXT.repeat(200);
+    assert!(pieces(&long).count() > 2);
+    assert_eq!(pieces(&long).collect::<String>(), long);
+    let whole = tokenizer.inner.library.encode_fast(long.as_str(), false).unwrap();
+    assert_eq!(tokenizer.encode(&long).unwrap(), whole.get_ids());
+    let unbroken = "x".repeat(3 * PIECE);
+    assert_eq!(pieces(&unbroken).count(), 1);
+}
+
+#[test]
+fn other_tokenizers_are_refused_with_the_reason() {
+    let good: serde_json::Value = serde_json::from_slice(tokenizer().to_json()).unwrap();
+    let refusal = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = good.clone();
+        change(&mut json);
+        Tokenizer::from_json(&serde_json::to_vec(&json).unwrap()).unwrap_err().to_string()
+    };
+    assert!(refusal(&|json| json["model"]["type"] = "WordPiece".into()).contains("WordPiece"));
+    assert!(refusal(&|json| json["decoder"] = serde_json::Value::Null).contains("decoder"));
+    assert!(refusal(&|json| json["normalizer"] = serde_json::json!({"type": "NFC"})).contains("normalizer"));
+    assert!(refusal(&|json| json["model"]["dropout"] = 0.1.into()).contains("dropout"));
+    assert!(refusal(&|json| json["pre_tokenizer"]["add_prefix_space"] = true.into()).contains("add_prefix_space"));
+    let missing = refusal(&|json| {
+        json["model"]["vocab"].as_object_mut().unwrap().remove("!");
+    });
+    assert!(missing.contains("tokenizer"), "{missing}");
+    assert!(matches!(Tokenizer::from_json(b"not json"), Err(Error::Json { .. })));
+}
+
+#[test]
+fn a_vocabulary_below_the_bytes_or_no_text_is_refused() {
+    assert!(Tokenizer::train(&[TEXT], 256).unwrap_err().to_string().contains("vocabulary"));
+    assert!(Tokenizer::train(&["", ""], 300).unwrap_err().to_string().contains("empty"));
+}

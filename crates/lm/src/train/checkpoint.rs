@@ -1,0 +1,107 @@
+//! The serialised state of a training.
+//!
+//! A safetensors file with three flat tensors in the canonical order of the parameters (`parameters`, `first_moment`,
+//! `second_moment`) and metadata: `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
+//! order of the text follows from the seed and the step, so that no generator's state is kept.
+
+use std::collections::HashMap;
+
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+use super::options::TrainOptions;
+use super::trainer::{Moments, Trainer};
+use crate::config::Gpt2Config;
+use crate::data::TrainingData;
+use crate::error::{Error, Result};
+use crate::model::{Model, Tensor};
+use crate::{engine_version, tensor_file};
+
+const FORMAT: &str = "posthuman-checkpoint/1";
+const TENSORS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
+
+/// What a checkpoint holds.
+pub(super) struct Saved {
+    pub model: Model,
+    pub options: TrainOptions,
+    pub moments: Moments,
+    pub step: u64,
+}
+
+pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
+    let options = serde_json::to_string(&trainer.options)
+        .map_err(|source| Error::Json { what: "the training's options", source })?;
+    let metadata = [
+        ("config", trainer.model.config().to_json()),
+        ("data", hexadecimal(&trainer.data.digest())),
+        ("engine", engine_version().to_owned()),
+        ("format", FORMAT.to_owned()),
+        ("options", options),
+        ("step", trainer.step.to_string()),
+    ];
+    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let shape = [trainer.model.parameters().len()];
+    let values = [trainer.model.parameters(), &trainer.moments.first, &trainer.moments.second];
+    let tensors = TENSORS.into_iter().zip(values).map(|(name, values)| Tensor { name, shape: &shape, values });
+    tensor_file::write(&metadata, tensors)
+}
+
+pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
+    let file = tensor_file::read(bytes)?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|source| Error::TensorFile { source })?;
+    let metadata = header.metadata().clone().unwrap_or_default();
+    let field = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| refusal(format!("has no `{key}`")));
+    if field("format")? != FORMAT {
+        return Err(refusal(format!("is of format `{}`, where this engine reads `{FORMAT}`", field("format")?)));
+    }
+    let engine = field("engine")?;
+    if engine != engine_version() {
+        let problem = format!("was made by engine `{engine}`; `{}` would give other bits", engine_version());
+        return Err(refusal(problem));
+    }
+    if field("data")? != hexadecimal(&data.digest()) {
+        return Err(refusal("belongs to another text or tokenizer: resume it with the data that it was made with".to_owned()));
+    }
+    parts(&file, &metadata)
+}
+
+fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<Saved> {
+    let text = |key: &str| metadata.get(key).map_or("", String::as_str);
+    let config = Gpt2Config::from_json(text("config").as_bytes())?;
+    let options: TrainOptions = serde_json::from_str(text("options"))
+        .map_err(|source| Error::Json { what: "the checkpoint's options", source })?;
+    let step = text("step").parse().map_err(|_| refusal(format!("has step `{}`, which is no number", text("step"))))?;
+    if step > options.steps {
+        return Err(refusal(format!("is at step {step} of {}", options.steps)));
+    }
+    let count = config.parameter_count();
+    let [parameters, first, second] = TENSORS.map(|name| numbers(file, name, count));
+    Ok(Saved {
+        model: Model::from_parameters(config, parameters?)?,
+        options,
+        moments: Moments { first: first?, second: second? },
+        step,
+    })
+}
+
+fn numbers(file: &SafeTensors<'_>, name: &str, count: usize) -> Result<Vec<f32>> {
+    let view = file.tensor(name).map_err(|_| Error::tensor(name, "is missing from the checkpoint"))?;
+    if view.dtype() != Dtype::F32 || view.shape() != [count] {
+        return Err(Error::tensor(name, format!("of the checkpoint is not {count} numbers of type F32")));
+    }
+    let (chunks, _) = view.data().as_chunks::<4>();
+    let values: Vec<f32> = chunks.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
+    if values.iter().all(|value| value.is_finite()) {
+        Ok(values)
+    } else {
+        Err(Error::tensor(name, "of the checkpoint holds a value that is not finite"))
+    }
+}
+
+fn refusal(problem: String) -> Error {
+    Error::Checkpoint { problem }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
