@@ -28,6 +28,7 @@ pub use table::receipt::{ReceiptRow, RefusalRow};
 pub use table::session::AccessTokenRow;
 pub use table::transaction::{TransactionRow, TransactionState};
 pub use table::upload::{UploadRow, UploadState};
+pub use table::upload_chunk::UploadChunkRow;
 
 /// Rows of one page, and how many there are on all pages.
 #[derive(Clone, Debug, PartialEq)]

@@ -221,6 +221,7 @@ impl Connection {
     pub async fn used_objects(&mut self) -> Result<BTreeSet<ObjectId>, StoreError> {
         let sql = "SELECT object FROM models
              UNION SELECT object FROM uploads WHERE object IS NOT NULL
+             UNION SELECT object FROM upload_chunks
              UNION SELECT model FROM jobs WHERE model IS NOT NULL AND state NOT IN ('failed', 'refused', 'cancelled')
              UNION SELECT result FROM jobs WHERE result IS NOT NULL
              UNION SELECT checkpoint FROM jobs WHERE checkpoint IS NOT NULL";

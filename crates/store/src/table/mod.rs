@@ -12,3 +12,4 @@ mod search;
 pub(crate) mod session;
 pub(crate) mod transaction;
 pub(crate) mod upload;
+pub(crate) mod upload_chunk;
