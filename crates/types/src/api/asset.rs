@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Commitment, Did, Digest, JobId};
+use crate::{Amount, Commitment, Did, Digest, JobId, Operation};
 
 /// What an asset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -130,6 +130,17 @@ pub struct Allowances {
     pub infer: u64,
     /// Tokens scored.
     pub evaluate: u64,
+}
+
+impl Allowances {
+    /// What one order of that operation allows.
+    pub fn of(self, operation: Operation) -> u64 {
+        match operation {
+            Operation::Train => self.train,
+            Operation::Infer => self.infer,
+            Operation::Evaluate => self.evaluate,
+        }
+    }
 }
 
 /// Datatokens that an address got at a model's birth.
