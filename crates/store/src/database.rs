@@ -10,7 +10,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Acquire, Sqlite};
+use sqlx::{Connection as _, SqlSafeStr, Sqlite};
 
 use crate::StoreError;
 use crate::row::RawConnection;
@@ -97,6 +97,7 @@ impl Store {
         Ok(Connection {
             path: self.path.clone(),
             inner: Inner::Reader(connection),
+            aborted: false,
         })
     }
 
@@ -107,14 +108,29 @@ impl Store {
     /// Another transaction does not end in time, or the file cannot be written.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         // IMMEDIATE takes the write lock now: a transaction never fails halfway because another one wrote in between.
-        let inner = self.writer.begin_with("BEGIN IMMEDIATE").await;
-        let inner = inner.map_err(|error| StoreError::from_driver(&self.path, error))?;
+        let begun = match self.idle_writer().await {
+            Ok(writer) => sqlx::Transaction::begin(writer, Some("BEGIN IMMEDIATE".into_sql_str())).await,
+            Err(error) => Err(error),
+        };
+        let inner = Inner::Writer(begun.map_err(|error| StoreError::from_driver(&self.path, error))?);
         Ok(Transaction {
             connection: Connection {
                 path: self.path.clone(),
-                inner: Inner::Writer(inner),
+                inner,
+                aborted: false,
             },
         })
+    }
+
+    /// SQLite ends a transaction by itself when the disk is full. The driver does not notice and would take the
+    /// connection to be within that transaction for ever, so such a connection is replaced.
+    async fn idle_writer(&self) -> Result<PoolConnection<Sqlite>, sqlx::Error> {
+        let writer = self.writer.acquire().await?;
+        if !writer.is_in_transaction() {
+            return Ok(writer);
+        }
+        writer.close().await?;
+        self.writer.acquire().await
     }
 
     /// Closes all connections, after those in use are given back. What was committed is in the file alone then.
@@ -126,7 +142,7 @@ impl Store {
     async fn migrate(&self) -> Result<(), StoreError> {
         // In one transaction: two processes that open an empty file at once take turns, and a failure changes nothing.
         let mut transaction = self.begin().await?;
-        let nested = transaction.raw().begin().await;
+        let nested = sqlx::Connection::begin(transaction.raw()).await;
         let mut nested = nested.map_err(|error| StoreError::from_driver(&self.path, error))?;
         MIGRATIONS
             .run_direct(None, &mut *nested, false)
@@ -169,6 +185,8 @@ impl Store {
 pub struct Connection {
     path: Arc<PathBuf>,
     inner: Inner,
+    /// After a failure of the disk SQLite may have rolled back already: what came next would stand alone.
+    aborted: bool,
 }
 
 #[derive(Debug)]
@@ -185,8 +203,21 @@ impl Connection {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// Sorts an error of the driver and remembers those after which nothing more may be written.
+    pub(crate) fn error(&mut self, source: sqlx::Error) -> StoreError {
+        let error = StoreError::from_driver(&self.path, source);
+        self.aborted |= !matches!(error, StoreError::Taken { .. });
+        error
+    }
+
+    pub(crate) fn expect_sound(&self) -> Result<(), StoreError> {
+        if self.aborted {
+            Err(StoreError::Aborted {
+                path: self.path.to_path_buf(),
+            })
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -202,7 +233,8 @@ impl Transaction {
     /// # Errors
     /// The disk is full or fails; then nothing of it was written.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Connection { path, inner } = self.connection;
+        self.connection.expect_sound()?;
+        let Connection { path, inner, .. } = self.connection;
         match inner {
             Inner::Writer(transaction) => transaction
                 .commit()
@@ -226,3 +258,6 @@ impl DerefMut for Transaction {
         &mut self.connection
     }
 }
+
+#[cfg(test)]
+mod tests;

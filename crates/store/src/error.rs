@@ -49,6 +49,24 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// The disk does not read or write.
+    #[error(
+        "the disk that holds the database {path} fails to read or write: check it, its free space and its quota"
+    )]
+    Disk {
+        /// The file.
+        path: PathBuf,
+        /// What the driver says.
+        source: Cause,
+    },
+    /// Writing on after an error that ended the transaction.
+    #[error(
+        "the transaction on the database {path} ended with an error before: nothing of it was written; begin again"
+    )]
+    Aborted {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file may not be written.
     #[error("the database {path} is read-only: give this user the right to write the file and its folder")]
     ReadOnly {
@@ -137,9 +155,11 @@ impl StoreError {
     /// Who can mend it.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Open { .. } | Self::DiskFull { .. } | Self::ReadOnly { .. } | Self::Busy { .. } => {
-                ErrorClass::Unavailable
-            }
+            Self::Open { .. }
+            | Self::DiskFull { .. }
+            | Self::Disk { .. }
+            | Self::ReadOnly { .. }
+            | Self::Busy { .. } => ErrorClass::Unavailable,
             Self::NewerSchema { .. } | Self::Migration { .. } | Self::Corrupt { .. } => {
                 ErrorClass::Unavailable
             }
@@ -148,7 +168,7 @@ impl StoreError {
             }
             Self::NumberTooLarge { .. } => ErrorClass::Caller,
             Self::Missing { .. } => ErrorClass::NotFound,
-            Self::Query { .. } | Self::Unreadable { .. } => ErrorClass::Bug,
+            Self::Aborted { .. } | Self::Query { .. } | Self::Unreadable { .. } => ErrorClass::Bug,
         }
     }
 
@@ -159,10 +179,11 @@ impl StoreError {
             Self::NewerSchema { .. } => "database_newer",
             Self::Migration { .. } => "database_migration",
             Self::DiskFull { .. } => "disk_full",
+            Self::Disk { .. } => "disk_failed",
             Self::ReadOnly { .. } => "database_read_only",
             Self::Busy { .. } => "database_busy",
             Self::Corrupt { .. } => "database_damaged",
-            Self::Query { .. } | Self::Unreadable { .. } => "internal",
+            Self::Aborted { .. } | Self::Query { .. } | Self::Unreadable { .. } => "internal",
             Self::NumberTooLarge { .. } => "number_too_large",
             Self::Taken { rule } => rule.code(),
             Self::NonceReplayed { .. } => "nonce_replayed",
@@ -193,8 +214,10 @@ impl StoreError {
         match code & 0xff {
             5 | 6 => Self::Busy { path },
             8 => Self::ReadOnly { path },
-            // A write, sync or truncation that fails is a full disk far more often than a broken one.
-            10 if matches!(code >> 8, 3..=6) => Self::DiskFull { path },
+            10 => Self::Disk {
+                path,
+                source: source.into(),
+            },
             11 | 26 => Self::Corrupt {
                 path,
                 source: source.into(),
@@ -266,6 +289,10 @@ unique_rules! {
     ModelPerAsset: "models.did", "model_known", "this asset already has a model";
     /// One job makes one model.
     ModelPerJob: "models.job_id", "model_known", "this job already made a model";
+    /// One key is one import.
+    Import: "imports.key", "import_known", "this import is already recorded";
+    /// One model is one import.
+    ImportPerModel: "imports.root", "import_known", "this model was already imported";
     /// One data NFT is one asset.
     AssetPerNft: "assets.chain_id, assets.nft", "asset_known", "this data NFT already belongs to another asset";
     /// An upload id names one upload.

@@ -20,6 +20,7 @@ pub use error::{Cause, StoreError, UniqueRule};
 pub use table::asset::AssetRow;
 pub use table::chain::{CollectorRow, CursorRow, ExchangeRow};
 pub use table::event::JobEventRow;
+pub use table::import::ImportRow;
 pub use table::job::{JobInput, JobRow};
 pub use table::model::{ModelRow, PublicationRow};
 pub use table::order::OrderRow;

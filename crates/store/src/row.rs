@@ -191,6 +191,7 @@ impl Connection {
 
     /// Runs a statement and says how many rows it touched.
     pub(crate) async fn execute(&mut self, sql: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+        self.expect_sound()?;
         let done = query(sql.to_owned(), values)
             .execute(self.raw())
             .await
@@ -237,10 +238,6 @@ impl Connection {
             R::COLUMNS[0]
         );
         Ok(self.execute(&sql, row.values()?).await? > 0)
-    }
-
-    fn error(&self, source: sqlx::Error) -> StoreError {
-        StoreError::from_driver(self.path(), source)
     }
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod asset;
 pub(crate) mod chain;
 pub(crate) mod event;
+pub(crate) mod import;
 pub(crate) mod job;
 pub(crate) mod model;
 pub(crate) mod order;

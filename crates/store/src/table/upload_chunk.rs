@@ -25,7 +25,8 @@ impl Connection {
     /// # Errors
     /// The database fails.
     pub async fn upload_chunks(&mut self, upload: UploadId) -> Result<Vec<UploadChunkRow>, StoreError> {
-        self.select("WHERE upload_id = $1 ORDER BY position", values![&upload]).await
+        self.select("WHERE upload_id = $1 ORDER BY position", values![&upload])
+            .await
     }
 }
 

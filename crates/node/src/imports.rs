@@ -1,0 +1,236 @@
+//! Importing a model that exists: three uploads become a sealed bundle, a publication statement and an asset.
+//!
+//! The import is on record with its sealed weights before its first transaction, so a crash afterwards needs no client:
+//! the next start publishes what is recorded.
+
+use posthuman_assets::{ArchitectureFacts, Origin};
+use posthuman_jobs::engine::local::{ImportSpec, Imported, Launch, Outcome, Task};
+use posthuman_jobs::stage::{Source, StageInput};
+use posthuman_proofs::sign_publication;
+use posthuman_store::{ImportRow, ModelRow, PublicationRow};
+use posthuman_types::api::{ImportModel, ImportedModel};
+use posthuman_types::{
+    Address, Commitment, Did, Digest, InputManifest, ObjectId, Publication, PublicationStatement, keccak256,
+};
+use serde::{Deserialize, Serialize};
+
+use alloy_primitives::eip191_hash_message;
+
+use crate::error::{ErrorCode, NodeError, OrFault};
+use crate::node::Node;
+use crate::publication::{Birth, Making};
+use crate::uploads::StoredUpload;
+
+const SHARE_LIMIT: u16 = 9_000;
+
+/// What the publication of an import needs.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    publication: Publication,
+    author: Address,
+    commitment: Commitment,
+    object: ObjectId,
+    tokenizer: Digest,
+    config: Digest,
+    source: Digest,
+    architecture: ArchitectureFacts,
+    engine: String,
+    at: u64,
+}
+
+struct Files {
+    config: StoredUpload,
+    tokenizer: StoredUpload,
+    weights: StoredUpload,
+}
+
+impl Node {
+    /// Imports and publishes a model for the signed-in author. The same request again gives the same model.
+    pub(crate) async fn import_model(&self, author: Address, import: ImportModel) -> Result<ImportedModel, NodeError> {
+        check_publication(&import.publication)?;
+        let files = Files {
+            config: self.stored_upload(author, import.config).await?,
+            tokenizer: self.stored_upload(author, import.tokenizer).await?,
+            weights: self.stored_upload(author, import.weights).await?,
+        };
+        let digests = (files.config.digest, files.tokenizer.digest, files.weights.digest);
+        let message = ImportModel::message(&import.publication, digests.0, digests.1, digests.2);
+        self.check_signature(author, eip191_hash_message(message.as_bytes()), &import.signature).await?;
+        let key = format!("import:{}", keccak256(format!("{author}\n{message}")));
+        let record = match self.store.read().await?.import(&key).await? {
+            Some(row) => read_record(&row)?,
+            None => self.seal_import(&key, author, import.publication, &files).await?,
+        };
+        let did = self.publish_import(&key, &record).await?;
+        let publication = self.store.read().await?.publication_of_asset(&did).await?;
+        let publication = publication.ok_or_else(|| NodeError::bug("finding a publication statement"))?.digest;
+        Ok(ImportedModel { did, commitment: record.commitment, publication })
+    }
+
+    /// Publishes what a crash left sealed and unpublished.
+    pub(crate) async fn complete_imports(&self) -> Result<(), NodeError> {
+        let unfinished = self.store.read().await?.unpublished_imports().await?;
+        for row in unfinished {
+            tracing::info!(key = row.key, "publishing an import from before the restart");
+            self.publish_import(&row.key, &read_record(&row)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn seal_import(
+        &self,
+        key: &str,
+        author: Address,
+        publication: Publication,
+        files: &Files,
+    ) -> Result<Record, NodeError> {
+        let imported = self.run_import(files).await?;
+        let now = self.clock.now_seconds();
+        let record = Record {
+            publication,
+            author,
+            commitment: imported.commitment.clone(),
+            object: imported.object,
+            tokenizer: imported.tokenizer,
+            config: files.config.digest,
+            source: imported.source,
+            architecture: architecture(&imported),
+            engine: self.engine_version.clone(),
+            at: now,
+        };
+        let (root, scheme) = (imported.commitment.root, imported.commitment.scheme);
+        let model = ModelRow { root, scheme, object: imported.object, did: None, job_id: None, created_at: now };
+        let text = serde_json::to_string(&record).or_fault("writing an import")?;
+        let row = ImportRow { key: key.to_owned(), root, record: text, created_at: now };
+        let mut transaction = self.store.begin().await?;
+        transaction.insert_model(&model).await?;
+        transaction.insert_import(&row).await?;
+        transaction.commit().await?;
+        self.vault.commit(imported.object)?;
+        Ok(record)
+    }
+
+    async fn run_import(&self, files: &Files) -> Result<Imported, NodeError> {
+        let inputs = [("config.json", &files.config), ("tokenizer.json", &files.tokenizer)];
+        let inputs: Vec<StageInput> = inputs
+            .into_iter()
+            .map(|(name, upload)| StageInput { input: upload.input(name), source: Source::Object(upload.object) })
+            .collect();
+        let spec = ImportSpec {
+            inputs: InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect()),
+            weights: files.weights.input("model.safetensors"),
+            threads: self.options.work.threads,
+            limits: self.worker_limits(),
+        };
+        let launch = Launch {
+            task: Task::Import(spec),
+            model: Some(files.weights.object),
+            inputs,
+            checkpoint: None,
+            checkpoint_every: 0,
+            allowance: None,
+            deadline: Some(self.options.work.deadline),
+        };
+        let running = self.engine.start(launch, |_| {}).or_fault("starting an import")?;
+        match running.wait().await.or_fault("importing a model")? {
+            Outcome::Imported(imported) => Ok(imported),
+            Outcome::Refused { code, reason } => {
+                let code = code.as_str().parse().unwrap_or(ErrorCode::ImportInvalid);
+                Err(NodeError::rejected(code, reason))
+            }
+            Outcome::Failed { reason, .. } => Err(NodeError::bug(format!("importing a model: {reason}"))),
+            _ => Err(NodeError::bug("importing a model: the worker did something else")),
+        }
+    }
+
+    async fn publish_import(&self, key: &str, record: &Record) -> Result<Did, NodeError> {
+        let model = self.store.read().await?.model(record.commitment.root).await?;
+        if let Some(did) = model.and_then(|model| model.did) {
+            return Ok(did);
+        }
+        self.vault.commit(record.object)?;
+        let birth = Birth {
+            key: key.to_owned(),
+            publication: record.publication.clone(),
+            trainer: record.author,
+            architecture: record.architecture.clone(),
+            commitment: record.commitment.clone(),
+            tokenizer: record.tokenizer,
+            engine: record.engine.clone(),
+            parent_share_bps: record.publication.parent_share_bps.unwrap_or_default(),
+            parent: None,
+            making: Making::Imported { config: record.config, source: record.source },
+            object: record.object,
+            at: record.at,
+        };
+        let did = self.bear(&birth).await?;
+        let mut transaction = self.store.begin().await?;
+        transaction.set_model_asset(record.commitment.root, &did).await?;
+        transaction.commit().await?;
+        Ok(did)
+    }
+
+    /// Signs and keeps the statement of an import once its data NFT is known. The same facts give the same digest.
+    pub(crate) async fn state_publication(
+        &self,
+        birth: &Birth,
+        nft: Address,
+        (config, source): (Digest, Digest),
+    ) -> Result<Origin, NodeError> {
+        let statement = PublicationStatement {
+            chain_id: self.chain.id(),
+            nft,
+            author: birth.trainer,
+            node: self.wallet(),
+            commitment: birth.commitment.clone(),
+            tokenizer: birth.tokenizer,
+            config,
+            source,
+            at: birth.at,
+        };
+        let signed = sign_publication(statement, self.options.receipt_signer.signer());
+        let signed = signed.or_fault("signing a publication statement")?;
+        let row = PublicationRow {
+            digest: signed.digest,
+            did: posthuman_assets::did_for(nft, self.chain.id()),
+            statement: serde_json::to_string(&signed).or_fault("writing a publication statement")?,
+            created_at: birth.at,
+        };
+        let mut transaction = self.store.begin().await?;
+        transaction.put_publication(&row).await?;
+        transaction.commit().await?;
+        Ok(Origin::Imported { publication: signed.digest })
+    }
+}
+
+fn check_publication(publication: &Publication) -> Result<(), NodeError> {
+    let invalid = |message: &str| Err(NodeError::rejected(ErrorCode::ImportInvalid, message));
+    if publication.name.trim().is_empty() || publication.name.len() > 100 {
+        return invalid("An imported model needs a `name` of 1 to 100 bytes.");
+    }
+    if publication.parent_share_bps.is_none_or(|share| share > SHARE_LIMIT) {
+        return invalid("An imported model is the root of a line: give `parent_share_bps` between 0 and 9000.");
+    }
+    if publication.price.is_none_or(|price| price.0.is_zero()) {
+        return invalid("An imported model opens an exchange: give a `price` above zero.");
+    }
+    Ok(())
+}
+
+fn architecture(imported: &Imported) -> ArchitectureFacts {
+    let shape = &imported.architecture;
+    ArchitectureFacts {
+        family: "gpt2".to_owned(),
+        layers: shape.layers,
+        heads: shape.heads,
+        width: shape.width,
+        context: shape.context,
+        vocabulary: shape.vocabulary,
+        parameters: imported.parameters,
+        precision: "f32".to_owned(),
+    }
+}
+
+fn read_record(row: &ImportRow) -> Result<Record, NodeError> {
+    serde_json::from_str(&row.record).or_fault("reading an import")
+}

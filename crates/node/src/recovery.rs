@@ -1,0 +1,73 @@
+//! What a start does about the life before it, and what is swept while the node runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use posthuman_chain::Chain;
+use posthuman_store::Store;
+
+use crate::error::{NodeError, OrFault, chain_of_causes};
+use crate::node::Node;
+
+const SWEEP_EVERY: Duration = Duration::from_secs(15);
+
+/// Refuses a database that belongs to another chain: a devnet that was started anew with an old node folder.
+pub(crate) async fn check_chain(chain: &Chain, store: &Store) -> Result<(), NodeError> {
+    let Some(cursor) = store.read().await?.cursor(chain.id()).await? else { return Ok(()) };
+    let newest = chain.block_number().await.map_err(|error| NodeError::startup("cannot use the chain", error))?;
+    if cursor.block_number <= newest {
+        return Ok(());
+    }
+    let message = format!(
+        "the node's database has seen block {} of chain {}, but {} is only at block {newest}: the chain was started \
+         anew. Start the chain with its old state, or the node with an empty data folder",
+        cursor.block_number,
+        chain.id(),
+        chain.url()
+    );
+    Err(NodeError::startup(message, "the chain is behind the database"))
+}
+
+impl Node {
+    /// Completes or undoes what a crash left between database, vault and job folders.
+    pub(crate) async fn recover(&self) -> Result<(), NodeError> {
+        let now = self.clock.now_seconds();
+        for applied in self.queue.abandon_leases(now).await.or_fault("taking back jobs")? {
+            tracing::info!(job = %applied.job.id, "a job from before the restart is queued again");
+            self.perform(applied.actions).await;
+        }
+        let used = self.store.read().await?.used_objects().await?;
+        for object in self.vault.pending()? {
+            if used.contains(&object) {
+                self.vault.commit(object)?;
+            } else {
+                self.vault.discard(object)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Small duties: leases that ran out, idle sessions, uploads and sign-ins past their time.
+    pub(crate) async fn housekeeping_loop(self: Arc<Self>) {
+        while self.pause(None, SWEEP_EVERY).await {
+            if let Err(error) = self.sweep().await {
+                tracing::warn!(error = %chain_of_causes(&error), "housekeeping");
+            }
+        }
+    }
+
+    async fn sweep(&self) -> Result<(), NodeError> {
+        let now = self.clock.now_seconds();
+        for applied in self.queue.expire_leases(now).await.or_fault("taking back jobs")? {
+            self.perform(applied.actions).await;
+            self.wake.notify_waiters();
+        }
+        self.close_idle_sessions().await?;
+        self.remove_ended_uploads().await?;
+        let mut transaction = self.store.begin().await?;
+        transaction.delete_ended_access_tokens(now).await?;
+        let day = 24 * 3600;
+        transaction.delete_unused_quotes(now.saturating_sub(day)).await?;
+        Ok(transaction.commit().await?)
+    }
+}
