@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use posthuman_types::api::Allowances;
 use posthuman_types::{Address, Amount, B256, Commitment, Did, Digest, JobId, Operation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ pub struct ModelFacts {
     pub exchange: Option<B256>,
     /// How well it did on a text that its publisher names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evaluation: Option<PublishedEvaluation>,
+    pub baseline: Option<Baseline>,
 }
 
 /// Facts of the blank model.
@@ -65,8 +66,8 @@ pub struct ModelFacts {
 pub struct BlankFacts {
     /// Engine that trains.
     pub engine: String,
-    /// Tokens that one order may train on.
-    pub train_allowance: u64,
+    /// What one order would allow; only a training can be ordered.
+    pub allowances: Allowances,
     /// Exchange that sells its datatoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exchange: Option<B256>,
@@ -100,28 +101,6 @@ pub struct ArchitectureFacts {
     pub parameters: u64,
     /// Number format of the weights: `f32`.
     pub precision: String,
-}
-
-/// Tokens that one order allows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Allowances {
-    /// Read in a training.
-    pub train: u64,
-    /// Of prompts and answers together, in an inference session.
-    pub infer: u64,
-    /// Scored in an evaluation.
-    pub evaluate: u64,
-}
-
-impl Allowances {
-    /// What one order of that operation allows.
-    pub fn of(self, operation: Operation) -> u64 {
-        match operation {
-            Operation::Train => self.train,
-            Operation::Infer => self.infer,
-            Operation::Evaluate => self.evaluate,
-        }
-    }
 }
 
 /// Where a model comes from.
@@ -172,7 +151,7 @@ pub enum Origin {
 
 /// A figure that a publisher puts beside a model. Whoever doubts it buys an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PublishedEvaluation {
+pub struct Baseline {
     /// Keccak-256 of the text.
     pub text: Digest,
     /// Tokens that were scored.
@@ -242,8 +221,8 @@ impl AssetFacts {
         match self {
             Self::Model(facts) => facts.check(did),
             Self::Blank(facts) => rule(
-                facts.train_allowance > 0,
-                "train_allowance",
+                facts.allowances.train > 0,
+                "allowances",
                 "an order allows some tokens",
             ),
             Self::Operation(_) => Ok(()),
@@ -278,8 +257,8 @@ impl ModelFacts {
         rule(some, "allowances", "an order of each service allows some tokens")?;
         let given = self.initial_supply.values().any(|amount| *amount > Amount::ZERO);
         rule(given, "initial_supply", "somebody holds datatokens at birth")?;
-        if let Some(evaluation) = &self.evaluation {
-            evaluation.check()?;
+        if let Some(baseline) = &self.baseline {
+            baseline.check()?;
         }
         self.lineage.check(did)
     }
@@ -327,7 +306,7 @@ impl Lineage {
     }
 }
 
-impl PublishedEvaluation {
+impl Baseline {
     fn check(&self) -> Result<(), DdoError> {
         let order2 = self.order2_bits_per_byte.unwrap_or_default();
         let [low, high] = self.interval;
@@ -345,7 +324,7 @@ impl PublishedEvaluation {
             .all(|figure| figure.is_finite() && figure >= 0.0);
         rule(
             finite && low <= high && self.accuracy <= 1.0,
-            "evaluation",
+            "baseline",
             "its figures are numbers in their range",
         )
     }

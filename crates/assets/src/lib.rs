@@ -27,8 +27,7 @@ pub use ddo::{
 pub use did::did_for;
 pub use encrypt::{DocumentsKey, EncryptError, FileObject, FilesObject, open_files, seal_files};
 pub use facts::{
-    Allowances, ArchitectureFacts, AssetFacts, BlankFacts, Lineage, ModelFacts, OperationFacts, Origin,
-    Parent, PublishedEvaluation,
+    ArchitectureFacts, AssetFacts, Baseline, BlankFacts, Lineage, ModelFacts, OperationFacts, Origin, Parent,
 };
 pub use lineage::{
     LineageError, LineageRecord, commitment_key, decode_address, decode_commitment, decode_digest,
@@ -36,5 +35,6 @@ pub use lineage::{
     receipt_key, receipt_signer_key,
 };
 pub use listing::{Listing, TrustedOperation, blank_ddo, model_ddo, operation_ddo};
+pub use posthuman_types::api::Allowances;
 pub use published::{Published, read_published};
 pub use timestamp::timestamp;

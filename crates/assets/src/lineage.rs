@@ -29,14 +29,18 @@ pub fn commitment_key() -> Digest {
     key("posthuman.commitment")
 }
 
-/// Key of the address that signs receipts for this asset ([`encode_address`]): `posthuman.receipt_signer`.
+/// Key of the address that signs a node's receipts ([`encode_address`]): `posthuman.receipt_signer`.
 ///
-/// Which value was valid at an order's block follows from the store's `DataChanged` events.
+/// It stands in the store of the data NFT that is the node's identity. Which value was valid at an order's block
+/// follows from that store's `DataChanged` events.
 pub fn receipt_signer_key() -> Digest {
     key("posthuman.receipt_signer")
 }
 
-/// Key of the address of the node's wallet ([`encode_address`]): `posthuman.node`.
+/// Key of the node that serves this asset ([`encode_address`]): `posthuman.node`.
+///
+/// The value is the address of the data NFT that is the node's identity: its owner is the node's wallet, its store names
+/// the receipt signer.
 pub fn node_key() -> Digest {
     key("posthuman.node")
 }

@@ -108,7 +108,7 @@ pub fn blank_ddo(listing: Listing, facts: BlankFacts, trusted: &TrustedOperation
     let services = vec![operation_service(
         &listing,
         Operation::Train,
-        facts.train_allowance,
+        facts.allowances.train,
         trusted,
     )];
     finish(listing, "dataset", None, services, &AssetFacts::Blank(facts))

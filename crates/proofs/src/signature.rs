@@ -51,7 +51,10 @@ pub enum SignatureError {
 ///
 /// # Errors
 /// A signer that cannot sign (a hardware key, say).
-pub fn sign_receipt(receipt: Receipt, signer: &impl SignerSync) -> Result<SignedReceipt, SignError> {
+pub fn sign_receipt(
+    receipt: Receipt,
+    signer: &(impl SignerSync + ?Sized),
+) -> Result<SignedReceipt, SignError> {
     let digest = receipt.digest();
     Ok(SignedReceipt {
         receipt,
@@ -64,7 +67,10 @@ pub fn sign_receipt(receipt: Receipt, signer: &impl SignerSync) -> Result<Signed
 ///
 /// # Errors
 /// As [`sign_receipt`].
-pub fn sign_refusal(refusal: Refusal, signer: &impl SignerSync) -> Result<SignedRefusal, SignError> {
+pub fn sign_refusal(
+    refusal: Refusal,
+    signer: &(impl SignerSync + ?Sized),
+) -> Result<SignedRefusal, SignError> {
     let signature = sign(refusal.digest(), signer)?;
     Ok(SignedRefusal { refusal, signature })
 }
@@ -75,7 +81,7 @@ pub fn sign_refusal(refusal: Refusal, signer: &impl SignerSync) -> Result<Signed
 /// As [`sign_receipt`].
 pub fn sign_publication(
     statement: PublicationStatement,
-    signer: &impl SignerSync,
+    signer: &(impl SignerSync + ?Sized),
 ) -> Result<SignedPublication, SignError> {
     let digest = statement.digest();
     Ok(SignedPublication {
@@ -150,7 +156,7 @@ pub fn recover_signer(digest: Digest, signature: &[u8]) -> Result<Address, Signa
         .map_err(|_| SignatureError::Unrecoverable)
 }
 
-fn sign(digest: Digest, signer: &impl SignerSync) -> Result<Bytes, SignError> {
+fn sign(digest: Digest, signer: &(impl SignerSync + ?Sized)) -> Result<Bytes, SignError> {
     // `sign_hash_sync` signs the 32 bytes as they are: the digest already is the EIP-712 signing hash.
     let signature = signer
         .sign_hash_sync(&digest)

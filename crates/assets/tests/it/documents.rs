@@ -251,7 +251,7 @@ fn facts_that_cannot_be_true_are_refused() {
         ("/parent_share_bps", json!(10_001), "parent_share_bps"),
         ("/initial_supply", json!({}), "initial_supply"),
         ("/collector", json!("alice"), "collector"),
-        ("/evaluation/accuracy", json!(1.5), "evaluation"),
+        ("/baseline/accuracy", json!(1.5), "baseline"),
         ("/lineage/root", json!(child_ddo().id), "lineage.root"),
         ("/lineage/generation", json!(1), "lineage.generation"),
         ("/lineage/origin", json!({"found": {}}), "lineage.origin"),
@@ -294,7 +294,7 @@ fn nothing_wrong_is_published() {
         .values_mut()
         .for_each(|amount| *amount = Amount::ZERO);
     let mut unknown = facts();
-    unknown.evaluation.as_mut().unwrap().loss = f64::NAN;
+    unknown.baseline.as_mut().unwrap().loss = f64::NAN;
     let shared = ModelFacts {
         parent_share_bps: 10_001,
         ..facts()

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use posthuman_assets::{
-    Allowances, ArchitectureFacts, BlankFacts, Ddo, Lineage, Listing, ModelFacts, OperationFacts, Origin,
-    Parent, PublishedEvaluation, TrustedOperation, blank_ddo, did_for, model_ddo, operation_ddo,
+    Allowances, ArchitectureFacts, Baseline, BlankFacts, Ddo, Lineage, Listing, ModelFacts, OperationFacts,
+    Origin, Parent, TrustedOperation, blank_ddo, did_for, model_ddo, operation_ddo,
 };
 use posthuman_types::{Address, Amount, B256, Commitment, JobId, Operation};
 use serde_json::Value;
@@ -83,7 +83,7 @@ pub fn model_facts(lineage: Lineage) -> ModelFacts {
         ]),
         collector: Address::repeat_byte(0xc1),
         exchange: Some(B256::repeat_byte(5)),
-        evaluation: Some(PublishedEvaluation {
+        baseline: Some(Baseline {
             text: B256::repeat_byte(6),
             tokens: 4_000,
             loss: 3.25,
@@ -122,7 +122,7 @@ pub fn child_ddo() -> Ddo {
     };
     let facts = ModelFacts {
         exchange: None,
-        evaluation: None,
+        baseline: None,
         ..model_facts(trained(Some(parent), 0x20))
     };
     model_ddo(listing(0x20, "M2"), facts, &trusted()).unwrap()
@@ -131,7 +131,11 @@ pub fn child_ddo() -> Ddo {
 pub fn blank() -> Ddo {
     let facts = BlankFacts {
         engine: ENGINE.to_owned(),
-        train_allowance: 5_000_000,
+        allowances: Allowances {
+            train: 5_000_000,
+            infer: 1,
+            evaluate: 1,
+        },
         exchange: None,
     };
     blank_ddo(listing(0x30, "Blank model"), facts, &trusted()[0]).unwrap()
