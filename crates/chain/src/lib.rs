@@ -40,7 +40,7 @@ pub use address_book::{AddressBook, AddressBookError};
 pub use call::Call;
 pub use client::{Chain, ChainOptions};
 pub use datatoken::{Datatoken, DatatokenRoles, MarketFee};
-//pub use devnet::{Devnet, DevnetError, DevnetOptions};
+pub use devnet::{Devnet, DevnetError, DevnetOptions};
 pub use dispenser::{DispenserStatus, GiveAway};
 pub use error::ChainError;
 pub use events::{Event, EventCursor, EventPage, EventQuery, EventRecord};

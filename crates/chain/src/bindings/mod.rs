@@ -7,6 +7,7 @@
 
 mod datatoken;
 mod dispenser;
+mod enterprise;
 mod erc1271;
 mod erc20;
 mod factory;
@@ -19,6 +20,7 @@ mod splitter;
 
 pub use datatoken::IDatatoken;
 pub use dispenser::IDispenser;
+pub use enterprise::IEnterpriseFeeCollector;
 pub use erc20::{IErc20, IOceanToken};
 pub use erc1271::IErc1271;
 pub use factory::INftFactory;

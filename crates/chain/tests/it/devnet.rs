@@ -1,0 +1,92 @@
+//! Starting, keeping and losing a devnet.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+
+use posthuman_chain::devnet::{self, Devnet, DevnetError, DevnetOptions};
+use posthuman_chain::*;
+use posthuman_types::{Address, U256};
+
+use crate::market::{self, tokens, told};
+
+#[tokio::test]
+async fn the_whole_suite_stands_and_is_in_the_address_file() {
+    let market = market::open().await;
+    let book = AddressBook::read(market.devnet.address_file()).unwrap();
+    assert_eq!(&book, market.chain.address_book());
+    let mut addresses = vec![book.ocean, book.router, book.fixed_price, book.resale().unwrap(), book.dispenser];
+    addresses.extend([book.nft_factory, book.side_staking.unwrap(), book.pool_template.unwrap()]);
+    addresses.extend(book.others.values().map(|address| address.as_str().unwrap().parse::<Address>().unwrap()));
+    addresses.extend(book.datatoken_templates.values().chain(book.nft_templates.values()));
+    assert_eq!(addresses.len(), 21);
+    for address in addresses {
+        assert!(market.chain.is_contract(address).await.unwrap(), "{address}");
+    }
+    assert_eq!(market.chain.provider_fee_share().await.unwrap(), U256::from(devnet::PROVIDER_FEE_SHARE));
+    assert!(market.devnet.is_running());
+}
+
+#[tokio::test]
+async fn a_kept_chain_is_the_same_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DevnetOptions::kept(folder.path().to_owned(), 0);
+    let first = Devnet::start(options.clone()).await.unwrap();
+    let alice = devnet::account(devnet::ALICE);
+    devnet::fund(first.chain(), alice.address(), tokens(7), tokens(1)).await.unwrap();
+    let (book, block) = (first.chain().address_book().clone(), first.chain().block_number().await.unwrap());
+    first.stop().await;
+    // The copy beside the state suffices.
+    std::fs::remove_file(folder.path().join("address.json")).unwrap();
+
+    let second = Devnet::start(options).await.unwrap();
+    assert_eq!(second.chain().address_book(), &book);
+    assert!(second.chain().block_number().await.unwrap() >= block);
+    assert_eq!(second.chain().ocean().balance_of(alice.address()).await.unwrap(), tokens(7));
+    let query = EventQuery { contracts: vec![book.ocean], topics: vec![] };
+    assert_eq!(second.chain().events(&query, 0, block).await.unwrap().len(), 1, "old logs are lost");
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_chain_without_cache_is_deployed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DevnetOptions { cache: None, mine_every: None, ..DevnetOptions::kept(folder.path().to_owned(), 0) };
+    let first = Devnet::start(options.clone()).await.unwrap();
+    let (book, block) = (first.chain().address_book().clone(), first.chain().block_number().await.unwrap());
+    first.stop().await;
+    let second = Devnet::start(options).await.unwrap();
+    assert_eq!(second.chain().address_book(), &book);
+    assert_eq!(second.chain().block_number().await.unwrap(), block, "something was deployed again");
+}
+
+#[tokio::test]
+async fn a_taken_port_is_told() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let error = Devnet::start(DevnetOptions { port, ..DevnetOptions::ephemeral() }).await.unwrap_err();
+    assert!(matches!(error, DevnetError::PortTaken { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("port {port} is taken")));
+}
+
+#[tokio::test]
+async fn missing_pieces_are_told_with_the_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = DevnetOptions { anvil: Some(PathBuf::from("/nowhere/anvil")), ..DevnetOptions::ephemeral() };
+    let error = Devnet::start(options).await.unwrap_err();
+    assert!(matches!(error, DevnetError::AnvilMissing { .. }), "{error}");
+    assert!(error.to_string().contains("make contracts"), "{error}");
+
+    let anvil = Some(devnet::find_anvil(&devnet::contracts_folder()).unwrap());
+    let contracts = folder.path().to_owned();
+    let options = DevnetOptions { contracts, anvil, cache: None, ..DevnetOptions::ephemeral() };
+    let error = Devnet::start(options).await.unwrap_err();
+    assert!(matches!(error, DevnetError::ContractsMissing { .. }), "{error}");
+    assert!(error.to_string().contains("make contracts"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_anvil_is_told() {
+    let options = DevnetOptions { anvil: Some(PathBuf::from("/bin/false")), cache: None, ..DevnetOptions::ephemeral() };
+    let error = Devnet::start(options).await.unwrap_err();
+    assert!(matches!(error, DevnetError::AnvilFailed { .. }), "{}", told(error));
+}

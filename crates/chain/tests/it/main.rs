@@ -1,0 +1,15 @@
+//! The crate against the real contracts on a real EVM, and its bindings against the pinned artifacts.
+//!
+//! Every test starts its own devnet from one cached deployment. Without the pinned packages they fail and say what to run.
+
+mod bindings;
+mod devnet;
+mod faults;
+mod market;
+mod orders;
+mod pools;
+mod publishing;
+mod rewards;
+mod sales;
+mod tokens;
+mod transactions;
