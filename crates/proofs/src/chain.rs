@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use posthuman_types::{Address, Digest, JobId, Receipt, SignedReceipt, StartRequest};
+use posthuman_types::{Address, Digest, ErrorClass, JobId, Receipt, SignedReceipt, StartRequest};
 
 use crate::compare::Differences;
 use crate::receipt::check_request;
@@ -72,6 +72,13 @@ pub enum ChainError {
         /// In what they differ.
         source: Box<Differences>,
     },
+}
+
+impl ChainError {
+    /// A chain is its bringer's to mend.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Caller
+    }
 }
 
 /// Checks that `receipts`, in order of turns, are one whole chain signed by `signer`.

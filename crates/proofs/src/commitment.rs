@@ -22,23 +22,18 @@
 
 use std::collections::HashSet;
 
-use alloy_primitives::Keccak256;
-use posthuman_types::{B256, Bytes, Commitment, Digest, keccak256};
+use posthuman_types::{Commitment, Digest, ErrorClass, keccak256};
 use zeroize::Zeroizing;
 
-use crate::opening::{LeafContent, Opening, verify_opening};
+use crate::hashes::{header_leaf, tensor_leaf};
 use crate::salt::Salt;
+use crate::tree::{CommitmentTree, Span};
 
 /// Name and version of the scheme.
 pub const SCHEME: &str = "salted-merkle-keccak256/1";
 
 /// Tensor bytes in one leaf (the last of a tensor may hold fewer): 4,096 values.
 pub const LEAF_BYTES: usize = 16 * 1024;
-
-const TENSOR_LEAF: u8 = 0x00;
-const NODE: u8 = 0x01;
-const HEADER_LEAF: u8 = 0x02;
-const ROOT: u8 = 0x03;
 
 /// What a commitment binds besides the tensors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +89,17 @@ pub enum CommitmentError {
     },
 }
 
+impl CommitmentError {
+    /// Tensors come from the engine, so that wrong ones are a fault of ours; openings are asked for by somebody.
+    pub fn class(&self) -> ErrorClass {
+        match self {
+            Self::Size { .. } | Self::Duplicate { .. } => ErrorClass::Bug,
+            Self::NoLeaf { .. } => ErrorClass::NotFound,
+            Self::OtherLeaf { .. } => ErrorClass::Caller,
+        }
+    }
+}
+
 /// Computes a commitment tensor by tensor.
 ///
 /// Order matters and is the caller's: the canonical order of tensors is the engine's. Holds 32 bytes for each leaf,
@@ -105,15 +111,6 @@ pub struct CommitmentBuilder {
     leaves: Vec<Digest>,
     tensors: Vec<Span>,
     names: HashSet<String>,
-}
-
-/// The leaves of one tensor.
-#[derive(Debug)]
-struct Span {
-    name: String,
-    shape: Vec<u64>,
-    bytes: u64,
-    first_leaf: u64,
 }
 
 impl CommitmentBuilder {
@@ -166,26 +163,7 @@ impl CommitmentBuilder {
 
     /// Builds the tree over all leaves.
     pub fn finish(self) -> CommitmentTree {
-        let leaves = self.leaves.len() as u64;
-        let mut levels = Vec::new();
-        let mut level = self.leaves;
-        while level.len() > 1 {
-            let above = level.chunks(2).map(|pair| {
-                if let [left, right] = pair {
-                    node(left, right)
-                } else {
-                    pair[0]
-                }
-            });
-            let above = above.collect();
-            levels.push(std::mem::replace(&mut level, above));
-        }
-        CommitmentTree {
-            header: self.header,
-            tensors: self.tensors,
-            root: root(leaves, &level[0]),
-            levels,
-        }
+        CommitmentTree::grow(self.header, self.tensors, self.leaves)
     }
 
     fn span(&self, name: &str, shape: &[usize], found: usize) -> Result<Span, CommitmentError> {
@@ -248,153 +226,4 @@ pub fn commit<'a>(
         builder.tensor_values(name, shape, values)?;
     }
     Ok(builder.finish().commitment())
-}
-
-/// The finished tree: it gives the commitment and opens leaves.
-#[derive(Debug)]
-pub struct CommitmentTree {
-    header: Header,
-    tensors: Vec<Span>,
-    root: Digest,
-    /// Leaves first; without the top node. Empty for a tree of one leaf, whose top is the leaf.
-    levels: Vec<Vec<Digest>>,
-}
-
-/// What a leaf holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeafLocation<'tree> {
-    /// The digests of configuration and tokenizer.
-    Header,
-    /// Part of a tensor.
-    Tensor {
-        /// Name of the tensor.
-        name: &'tree str,
-        /// Where the part begins, in bytes from the tensor's start.
-        offset: u64,
-        /// How many bytes it has.
-        length: u64,
-    },
-}
-
-impl CommitmentTree {
-    /// The commitment.
-    pub fn commitment(&self) -> Commitment {
-        Commitment {
-            scheme: SCHEME.to_owned(),
-            root: self.root,
-        }
-    }
-
-    /// Number of leaves, the header leaf among them.
-    pub fn leaf_count(&self) -> u64 {
-        self.levels.first().map_or(1, |leaves| leaves.len() as u64)
-    }
-
-    /// What leaf `index` holds; nothing beyond the last.
-    pub fn locate(&self, index: u64) -> Option<LeafLocation<'_>> {
-        if index >= self.leaf_count() {
-            return None;
-        }
-        Some(
-            self.span_of(index)
-                .map_or(LeafLocation::Header, |(span, offset)| LeafLocation::Tensor {
-                    name: &span.name,
-                    offset,
-                    length: (span.bytes - offset).min(LEAF_BYTES as u64),
-                }),
-        )
-    }
-
-    /// Opens leaf `index`: proves to a holder of the commitment what it holds. `bytes` are those that
-    /// [`CommitmentTree::locate`] names (none for the header).
-    ///
-    /// An opening shows that part of the weights and its leaf's salt, and nothing else of either.
-    ///
-    /// # Errors
-    /// An index beyond the last leaf; bytes or a salt that the leaf was not made from.
-    pub fn open(&self, salt: &Salt, index: u64, bytes: &[u8]) -> Result<Opening, CommitmentError> {
-        let leaves = self.leaf_count();
-        if index >= leaves {
-            return Err(CommitmentError::NoLeaf { index, leaves });
-        }
-        let content = match self.span_of(index) {
-            None => LeafContent::Header {
-                config: self.header.config,
-                tokenizer: self.header.tokenizer,
-            },
-            Some((span, offset)) => LeafContent::Tensor {
-                name: span.name.clone(),
-                shape: span.shape.clone(),
-                offset,
-                bytes: Bytes::copy_from_slice(bytes),
-            },
-        };
-        let siblings = self.siblings(index);
-        let opening = Opening {
-            index,
-            leaves,
-            salt: salt.leaf(index),
-            content,
-            siblings,
-        };
-        match verify_opening(&self.commitment(), &opening) {
-            Ok(()) => Ok(opening),
-            Err(_) => Err(CommitmentError::OtherLeaf { index }),
-        }
-    }
-
-    fn span_of(&self, index: u64) -> Option<(&Span, u64)> {
-        let after = self.tensors.partition_point(|span| span.first_leaf <= index);
-        let span = &self.tensors[after.checked_sub(1)?];
-        Some((span, (index - span.first_leaf) * LEAF_BYTES as u64))
-    }
-
-    fn siblings(&self, index: u64) -> Vec<Digest> {
-        let place = |depth: usize| (index >> depth) as usize ^ 1;
-        self.levels
-            .iter()
-            .enumerate()
-            .filter_map(|(depth, level)| level.get(place(depth)).copied())
-            .collect()
-    }
-}
-
-pub(crate) fn header_leaf(leaf_salt: &B256, config: &Digest, tokenizer: &Digest) -> Digest {
-    let mut hasher = Keccak256::new();
-    hasher.update([HEADER_LEAF]);
-    hasher.update(leaf_salt);
-    hasher.update(config);
-    hasher.update(tokenizer);
-    hasher.finalize()
-}
-
-pub(crate) fn tensor_leaf(leaf_salt: &B256, name: &str, shape: &[u64], offset: u64, bytes: &[u8]) -> Digest {
-    let mut hasher = Keccak256::new();
-    hasher.update([TENSOR_LEAF]);
-    hasher.update(leaf_salt);
-    hasher.update((name.len() as u64).to_be_bytes());
-    hasher.update(name.as_bytes());
-    hasher.update((shape.len() as u64).to_be_bytes());
-    for axis in shape {
-        hasher.update(axis.to_be_bytes());
-    }
-    hasher.update(offset.to_be_bytes());
-    hasher.update(bytes);
-    hasher.finalize()
-}
-
-pub(crate) fn node(left: &Digest, right: &Digest) -> Digest {
-    let mut hasher = Keccak256::new();
-    hasher.update([NODE]);
-    hasher.update(left);
-    hasher.update(right);
-    hasher.finalize()
-}
-
-pub(crate) fn root(leaves: u64, top: &Digest) -> Digest {
-    let mut hasher = Keccak256::new();
-    hasher.update([ROOT]);
-    hasher.update(leaves.to_be_bytes());
-    hasher.update(top);
-    hasher.finalize()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use posthuman_types::{Commitment, InputManifest, Statement};
+use posthuman_types::{Commitment, ErrorClass, InputManifest, Statement};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -89,6 +89,11 @@ impl fmt::Display for Differences {
 }
 
 impl Differences {
+    /// Something that does not hold is its bringer's to mend.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Caller
+    }
+
     /// The single differences, in the order of the fields.
     pub fn items(&self) -> &[Difference] {
         &self.items

@@ -13,16 +13,16 @@
 pub mod chain;
 pub mod commitment;
 pub mod compare;
+mod hashes;
 pub mod opening;
 pub mod receipt;
 pub mod salt;
 pub mod signature;
 pub mod statement;
+pub mod tree;
 
 pub use chain::{ChainError, check_chain, check_session};
-pub use commitment::{
-    CommitmentBuilder, CommitmentError, CommitmentTree, Header, LEAF_BYTES, LeafLocation, SCHEME, commit,
-};
+pub use commitment::{CommitmentBuilder, CommitmentError, Header, LEAF_BYTES, SCHEME, commit};
 pub use compare::{Difference, Differences, compare};
 pub use opening::{LeafContent, Opening, OpeningError, verify_opening};
 pub use receipt::{ExpectedFacts, ReceiptFacts, check_facts, check_request, check_statement};
@@ -35,3 +35,4 @@ pub use statement::{
     StatementError, StatementFacts, build_statement, check_answers, read_statement, statement_bytes,
     validate_statement,
 };
+pub use tree::{CommitmentTree, LeafLocation};

@@ -1,9 +1,10 @@
 //! Opening one leaf of a commitment, for audits that look at part of a model.
 
-use posthuman_types::{B256, Bytes, Commitment, Digest};
+use posthuman_types::{B256, Bytes, Commitment, Digest, ErrorClass};
 use serde::{Deserialize, Serialize};
 
-use crate::commitment::{LEAF_BYTES, SCHEME, header_leaf, node, root, tensor_leaf};
+use crate::commitment::{LEAF_BYTES, SCHEME};
+use crate::hashes::{header_leaf, node, root, tensor_leaf};
 
 /// Proof that a commitment holds this content at this leaf. It shows the content: give it only to who may see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +112,13 @@ pub enum OpeningError {
         /// Root that was computed.
         found: Digest,
     },
+}
+
+impl OpeningError {
+    /// An opening is its bringer's to mend.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Caller
+    }
 }
 
 /// Checks that `commitment` holds what `opening` says. Never panics, whatever the opening holds.

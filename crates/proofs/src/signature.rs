@@ -3,8 +3,8 @@
 use alloy_primitives::{Signature, U256};
 use alloy_signer::SignerSync;
 use posthuman_types::{
-    Address, Bytes, Digest, PublicationStatement, Receipt, Refusal, SignedPublication, SignedReceipt,
-    SignedRefusal,
+    Address, Bytes, Digest, ErrorClass, PublicationStatement, Receipt, Refusal, SignedPublication,
+    SignedReceipt, SignedRefusal,
 };
 
 /// Signing failed.
@@ -12,6 +12,13 @@ use posthuman_types::{
 #[error("the receipt signer could not sign")]
 pub struct SignError {
     source: alloy_signer::Error,
+}
+
+impl SignError {
+    /// The key is out of reach.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Unavailable
+    }
 }
 
 /// A signature that does not vouch for what it stands under.
@@ -45,6 +52,13 @@ pub enum SignatureError {
         /// The digest of the content.
         computed: Digest,
     },
+}
+
+impl SignatureError {
+    /// What is signed is its bringer's to mend.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Caller
+    }
 }
 
 /// Signs a receipt.

@@ -1,7 +1,9 @@
 //! Statements: built from a job's specification, validated, and written in one canonical form.
 
 use posthuman_types::parameters::ParametersError;
-use posthuman_types::{Commitment, Digest, InputManifest, JobSpec, Operation, Parameters, Statement, Usage};
+use posthuman_types::{
+    Commitment, Digest, ErrorClass, InputManifest, JobSpec, Operation, Parameters, Statement, Usage,
+};
 
 use crate::compare::Differences;
 
@@ -55,6 +57,13 @@ pub enum StatementError {
         /// What contradicts what.
         reason: String,
     },
+}
+
+impl StatementError {
+    /// A statement is its bringer's to mend. From a worker of this node it would be a fault of ours.
+    pub fn class(&self) -> ErrorClass {
+        ErrorClass::Caller
+    }
 }
 
 /// Builds the statement of a run of `spec`.
