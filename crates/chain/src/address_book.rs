@@ -53,7 +53,11 @@ pub struct AddressBook {
     #[serde(rename = "poolTemplate", default, skip_serializing_if = "Option::is_none")]
     pub pool_template: Option<Address>,
     /// `OPFCommunityFeeCollector`.
-    #[serde(rename = "OPFCommunityFeeCollector", default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        rename = "OPFCommunityFeeCollector",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
     pub community_fee_collector: Option<Address>,
     /// Templates of data NFTs by index.
     #[serde(rename = "ERC721Template", default)]
@@ -83,7 +87,11 @@ impl AddressBook {
         let networks = read_networks(path)?;
         let Some(entry) = networks.get(network) else {
             let known = networks.keys().cloned().collect::<Vec<_>>().join(", ");
-            return Err(AddressBookError::NoNetwork { path: path.to_owned(), wanted: network.to_owned(), known });
+            return Err(AddressBookError::NoNetwork {
+                path: path.to_owned(),
+                wanted: network.to_owned(),
+                known,
+            });
         };
         parse(path, network, entry)
     }
@@ -97,7 +105,11 @@ impl AddressBook {
         let Some((network, entry)) = networks.iter().find(|(_, entry)| entry["chainId"] == chain_id) else {
             let known = networks.keys().cloned().collect::<Vec<_>>().join(", ");
             let wanted = format!("chain {chain_id}");
-            return Err(AddressBookError::NoNetwork { path: path.to_owned(), wanted, known });
+            return Err(AddressBookError::NoNetwork {
+                path: path.to_owned(),
+                wanted,
+                known,
+            });
         };
         parse(path, network, entry)
     }
@@ -107,11 +119,19 @@ impl AddressBook {
     /// # Errors
     /// A file that exists and is of another shape, or a folder that cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), AddressBookError> {
-        let mut networks = if path.exists() { read_networks(path)? } else { Map::new() };
+        let mut networks = if path.exists() {
+            read_networks(path)?
+        } else {
+            Map::new()
+        };
         let entry = serde_json::to_value(self).map_err(|source| self.shape_error(path, source))?;
         networks.insert(self.network.clone(), entry);
-        let text = serde_json::to_string_pretty(&networks).map_err(|source| self.shape_error(path, source))?;
-        write_whole(path, &(text + "\n")).map_err(|source| AddressBookError::File { path: path.to_owned(), source })
+        let text =
+            serde_json::to_string_pretty(&networks).map_err(|source| self.shape_error(path, source))?;
+        write_whole(path, &(text + "\n")).map_err(|source| AddressBookError::File {
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// The resale exchange.
@@ -119,15 +139,23 @@ impl AddressBook {
     /// # Errors
     /// A network without it.
     pub fn resale(&self) -> Result<Address, ChainError> {
-        self.fixed_price_resale.ok_or_else(|| self.lacks("FixedPriceResale"))
+        self.fixed_price_resale
+            .ok_or_else(|| self.lacks("FixedPriceResale"))
     }
 
     pub(crate) fn lacks(&self, contract: &'static str) -> ChainError {
-        ChainError::NotOnThisNetwork { network: self.network.clone(), contract }
+        ChainError::NotOnThisNetwork {
+            network: self.network.clone(),
+            contract,
+        }
     }
 
     fn shape_error(&self, path: &Path, source: serde_json::Error) -> AddressBookError {
-        AddressBookError::Shape { path: path.to_owned(), network: self.network.clone(), source }
+        AddressBookError::Shape {
+            path: path.to_owned(),
+            network: self.network.clone(),
+            source,
+        }
     }
 }
 
@@ -175,18 +203,24 @@ impl AddressBookError {
 }
 
 fn read_networks(path: &Path) -> Result<Map<String, Value>, AddressBookError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| AddressBookError::File { path: path.to_owned(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|source| AddressBookError::Shape { path: path.to_owned(), network: "*".into(), source })
+    let text = fs::read_to_string(path).map_err(|source| AddressBookError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|source| AddressBookError::Shape {
+        path: path.to_owned(),
+        network: "*".into(),
+        source,
+    })
 }
 
 fn parse(path: &Path, network: &str, entry: &Value) -> Result<AddressBook, AddressBookError> {
-    let mut book: AddressBook = serde_json::from_value(entry.clone()).map_err(|source| AddressBookError::Shape {
-        path: path.to_owned(),
-        network: network.to_owned(),
-        source,
-    })?;
+    let mut book: AddressBook =
+        serde_json::from_value(entry.clone()).map_err(|source| AddressBookError::Shape {
+            path: path.to_owned(),
+            network: network.to_owned(),
+            source,
+        })?;
     book.network = network.to_owned();
     Ok(book)
 }
@@ -205,7 +239,8 @@ fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))?;
     }
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
@@ -236,8 +271,16 @@ mod tests {
         fs::write(&path, FILE).unwrap();
         let mut book = AddressBook::read(&path).unwrap();
         assert_eq!((book.chain_id, book.start_block), (8996, 5));
-        assert_eq!(book.others["MockDAI"], "0x0000000000000000000000000000000000000007");
-        assert!(book.resale().unwrap_err().to_string().contains("FixedPriceResale"));
+        assert_eq!(
+            book.others["MockDAI"],
+            "0x0000000000000000000000000000000000000007"
+        );
+        assert!(
+            book.resale()
+                .unwrap_err()
+                .to_string()
+                .contains("FixedPriceResale")
+        );
         book.fixed_price_resale = Some(Address::repeat_byte(9));
         book.write(&path).unwrap();
         assert_eq!(AddressBook::read_chain(&path, 8996).unwrap(), book);
@@ -250,10 +293,18 @@ mod tests {
     fn faults_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("address.json");
-        assert!(matches!(AddressBook::read(&path), Err(AddressBookError::File { .. })));
+        assert!(matches!(
+            AddressBook::read(&path),
+            Err(AddressBookError::File { .. })
+        ));
         fs::write(&path, FILE).unwrap();
         let error = AddressBook::read_chain(&path, 137).unwrap_err();
-        assert!(error.to_string().ends_with("has no chain 137; it has: development, mainnet"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("has no chain 137; it has: development, mainnet"),
+            "{error}"
+        );
         let error = AddressBook::read_network(&path, "mainnet").unwrap_err();
         assert!(matches!(error, AddressBookError::Shape { .. }), "{error}");
     }

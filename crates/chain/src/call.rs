@@ -26,18 +26,36 @@ pub struct Call {
 impl Call {
     /// A call of a contract's function.
     pub fn contract<C: SolCall>(to: Address, call: &C, label: impl Into<String>) -> Self {
-        Self { to: Some(to), data: call.abi_encode().into(), value: U256::ZERO, gas: None, label: label.into() }
+        Self {
+            to: Some(to),
+            data: call.abi_encode().into(),
+            value: U256::ZERO,
+            gas: None,
+            label: label.into(),
+        }
     }
 
     /// The creation of a contract. `code` is creation code with its encoded arguments.
     pub fn create(code: Bytes, label: impl Into<String>) -> Self {
-        Self { to: None, data: code, value: U256::ZERO, gas: None, label: label.into() }
+        Self {
+            to: None,
+            data: code,
+            value: U256::ZERO,
+            gas: None,
+            label: label.into(),
+        }
     }
 
     /// A payment of ether.
     pub fn pay(to: Address, wei: U256) -> Self {
         let label = format!("paying {wei} wei to {to}");
-        Self { to: Some(to), data: Bytes::new(), value: wei, gas: None, label }
+        Self {
+            to: Some(to),
+            data: Bytes::new(),
+            value: wei,
+            gas: None,
+            label,
+        }
     }
 
     /// The same call with a fixed gas limit.

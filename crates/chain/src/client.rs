@@ -21,7 +21,11 @@ use crate::error::ChainError;
 use crate::revert::Revert;
 
 /// Waits between attempts at something that can be repeated without harm.
-const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1500)];
+const RETRY_PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_millis(1500),
+];
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const ERC1271_MAGIC: [u8; 4] = [0x16, 0x26, 0xba, 0x7e];
@@ -56,7 +60,10 @@ pub struct ChainOptions {
 
 impl Default for ChainOptions {
     fn default() -> Self {
-        Self { receipt_deadline: Duration::from_secs(120), poll_interval: Duration::from_millis(50) }
+        Self {
+            receipt_deadline: Duration::from_secs(120),
+            poll_interval: Duration::from_millis(50),
+        }
     }
 }
 
@@ -73,13 +80,24 @@ impl Chain {
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
-    pub async fn connect_with(url: &str, book: AddressBook, options: ChainOptions) -> Result<Self, ChainError> {
+    pub async fn connect_with(
+        url: &str,
+        book: AddressBook,
+        options: ChainOptions,
+    ) -> Result<Self, ChainError> {
         let chain = Self::open(url, book, options)?;
-        let actual = chain.ask("its chain id", || chain.inner.provider.get_chain_id()).await?;
+        let actual = chain
+            .ask("its chain id", || chain.inner.provider.get_chain_id())
+            .await?;
         let book = chain.address_book();
         if actual != book.chain_id {
             let (network, expected) = (book.network.clone(), book.chain_id);
-            return Err(ChainError::WrongChain { url: chain.inner.url.clone(), network, expected, actual });
+            return Err(ChainError::WrongChain {
+                url: chain.inner.url.clone(),
+                network,
+                expected,
+                actual,
+            });
         }
         Ok(chain)
     }
@@ -90,8 +108,19 @@ impl Chain {
         let shown = show_url(&parsed);
         let local = is_loopback(&parsed);
         let provider = RootProvider::new(RpcClient::new(Http::with_client(client, parsed), local));
-        let ChainOptions { receipt_deadline: deadline, poll_interval: poll } = options;
-        Ok(Self { inner: Arc::new(Inner { provider, url: shown, book, deadline, poll }) })
+        let ChainOptions {
+            receipt_deadline: deadline,
+            poll_interval: poll,
+        } = options;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                provider,
+                url: shown,
+                book,
+                deadline,
+                poll,
+            }),
+        })
     }
 
     /// The chain id.
@@ -115,13 +144,19 @@ impl Chain {
     /// No answer, a revert, no contract at the address, or an answer of another shape.
     pub async fn read<C: SolCall>(&self, to: Address, call: &C) -> Result<C::Return, ChainError> {
         let what = format!("{} of {to}", C::SIGNATURE);
-        let request = TransactionRequest::default().with_to(to).with_input(call.abi_encode());
-        let answer = self.ask(&what, || self.inner.provider.call(request.clone())).await?;
+        let request = TransactionRequest::default()
+            .with_to(to)
+            .with_input(call.abi_encode());
+        let answer = self
+            .ask(&what, || self.inner.provider.call(request.clone()))
+            .await?;
         if answer.is_empty() && !self.is_contract(to).await? {
             return Err(ChainError::NoContract { address: to, what });
         }
-        C::abi_decode_returns(&answer)
-            .map_err(|error| ChainError::UnexpectedAnswer { what, why: error.to_string() })
+        C::abi_decode_returns(&answer).map_err(|error| ChainError::UnexpectedAnswer {
+            what,
+            why: error.to_string(),
+        })
     }
 
     /// Executes a call as `from` without sending it, and returns what it returns.
@@ -129,7 +164,8 @@ impl Chain {
     /// # Errors
     /// The reason for which it would fail.
     pub async fn simulate(&self, from: Address, call: &Call) -> Result<Bytes, ChainError> {
-        self.ask(&call.label, || self.inner.provider.call(request(from, call))).await
+        self.ask(&call.label, || self.inner.provider.call(request(from, call)))
+            .await
     }
 
     /// Wei of an account.
@@ -137,7 +173,10 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn balance(&self, address: Address) -> Result<U256, ChainError> {
-        self.ask("a balance", || async { self.inner.provider.get_balance(address).await }).await
+        self.ask("a balance", || async {
+            self.inner.provider.get_balance(address).await
+        })
+        .await
     }
 
     /// Whether an address has code: a contract, contract wallets included.
@@ -147,7 +186,11 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn is_contract(&self, address: Address) -> Result<bool, ChainError> {
-        let code = self.ask("code", || async { self.inner.provider.get_code_at(address).await }).await?;
+        let code = self
+            .ask("code", || async {
+                self.inner.provider.get_code_at(address).await
+            })
+            .await?;
         Ok(!code.is_empty())
     }
 
@@ -163,7 +206,10 @@ impl Chain {
         digest: posthuman_types::B256,
         signature: &[u8],
     ) -> Result<bool, ChainError> {
-        let call = IErc1271::isValidSignatureCall { hash: digest, signature: signature.to_vec().into() };
+        let call = IErc1271::isValidSignatureCall {
+            hash: digest,
+            signature: signature.to_vec().into(),
+        };
         match self.read(wallet, &call).await {
             Ok(magic) => Ok(magic == ERC1271_MAGIC),
             Err(ChainError::Reverted { .. } | ChainError::UnexpectedAnswer { .. }) => Ok(false),
@@ -176,7 +222,8 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn block_number(&self) -> Result<u64, ChainError> {
-        self.ask("its newest block", || self.inner.provider.get_block_number()).await
+        self.ask("its newest block", || self.inner.provider.get_block_number())
+            .await
     }
 
     /// When a block was made, in seconds since 1970. Nothing if there is no such block.
@@ -185,7 +232,11 @@ impl Chain {
     /// No answer.
     pub async fn block_timestamp(&self, number: u64) -> Result<Option<u64>, ChainError> {
         let tag = BlockNumberOrTag::Number(number);
-        let block = self.ask("a block", || async { self.inner.provider.get_block_by_number(tag).await }).await?;
+        let block = self
+            .ask("a block", || async {
+                self.inner.provider.get_block_by_number(tag).await
+            })
+            .await?;
         Ok(block.map(|block| block.header.timestamp))
     }
 
@@ -224,13 +275,23 @@ impl Chain {
 
     pub(crate) fn fault(&self, what: &str, error: TransportError) -> ChainError {
         if let Some(revert) = revert_of(&error) {
-            return ChainError::Reverted { label: what.to_owned(), source: revert };
+            return ChainError::Reverted {
+                label: what.to_owned(),
+                source: revert,
+            };
         }
         let (url, source) = (self.inner.url.clone(), Box::new(error));
         match &*source {
-            RpcError::ErrorResp(_) => ChainError::Refused { url, what: what.to_owned(), source },
+            RpcError::ErrorResp(_) => ChainError::Refused {
+                url,
+                what: what.to_owned(),
+                source,
+            },
             RpcError::Transport(_) => ChainError::Unreachable { url, source },
-            error => ChainError::UnexpectedAnswer { what: format!("{what} at {url}"), why: error.to_string() },
+            error => ChainError::UnexpectedAnswer {
+                what: format!("{what} at {url}"),
+                why: error.to_string(),
+            },
         }
     }
 }
@@ -243,7 +304,9 @@ impl fmt::Debug for Chain {
 
 /// The JSON-RPC form of a call, without gas and fees.
 pub(crate) fn request(from: Address, call: &Call) -> TransactionRequest {
-    let request = TransactionRequest::default().with_from(from).with_value(call.value);
+    let request = TransactionRequest::default()
+        .with_from(from)
+        .with_value(call.value);
     match call.to {
         Some(to) => request.with_to(to).with_input(call.data.clone()),
         None => request.with_deploy_code(call.data.clone()),
@@ -265,28 +328,55 @@ fn revert_of(error: &TransportError) -> Option<Revert> {
     if let Some(data) = response.as_revert_data().filter(|data| !data.is_empty()) {
         return Some(Revert::from_data(&data));
     }
-    let text = response.message.split_once("execution reverted").map(|(_, rest)| rest.trim_start_matches(':').trim());
-    text.map(|reason| if reason.is_empty() { Revert::from_data(&[]) } else { Revert::from_reason(reason) })
+    let text = response
+        .message
+        .split_once("execution reverted")
+        .map(|(_, rest)| rest.trim_start_matches(':').trim());
+    text.map(|reason| {
+        if reason.is_empty() {
+            Revert::from_data(&[])
+        } else {
+            Revert::from_reason(reason)
+        }
+    })
 }
 
 fn http_client(url: &str) -> Result<(reqwest::Client, Url), ChainError> {
-    let bad = |shown: String, why: &str| ChainError::BadUrl { url: shown, why: why.to_owned() };
-    let parsed: Url = url
-        .parse()
-        .map_err(|_| bad(url.chars().take(80).collect(), "expected something like http://127.0.0.1:8545"))?;
+    let bad = |shown: String, why: &str| ChainError::BadUrl {
+        url: shown,
+        why: why.to_owned(),
+    };
+    let parsed: Url = url.parse().map_err(|_| {
+        bad(
+            url.chars().take(80).collect(),
+            "expected something like http://127.0.0.1:8545",
+        )
+    })?;
     match parsed.scheme() {
         "http" if parsed.host().is_some() => {}
         "https" => {
-            return Err(bad(show_url(&parsed), "this build speaks no TLS; use http:// to a local node or a local TLS proxy"));
+            return Err(bad(
+                show_url(&parsed),
+                "this build speaks no TLS; use http:// to a local node or a local TLS proxy",
+            ));
         }
-        _ => return Err(bad(show_url(&parsed), "expected something like http://127.0.0.1:8545")),
+        _ => {
+            return Err(bad(
+                show_url(&parsed),
+                "expected something like http://127.0.0.1:8545",
+            ));
+        }
     }
-    let mut builder = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT);
+    let mut builder = reqwest::Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(REQUEST_TIMEOUT);
     if is_loopback(&parsed) {
         // A proxy from the environment knows nothing of this machine's own ports.
         builder = builder.no_proxy();
     }
-    let client = builder.build().map_err(|error| bad(show_url(&parsed), &error.to_string()))?;
+    let client = builder
+        .build()
+        .map_err(|error| bad(show_url(&parsed), &error.to_string()))?;
     Ok((client, parsed))
 }
 
@@ -322,6 +412,9 @@ mod tests {
             let error = http_client(url).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("secret"), "{error}");
         }
-        assert_eq!(show_url(&"http://a:b@host:1/key?x=y".parse().unwrap()), "http://host:1");
+        assert_eq!(
+            show_url(&"http://a:b@host:1/key?x=y".parse().unwrap()),
+            "http://host:1"
+        );
     }
 }

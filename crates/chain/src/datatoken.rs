@@ -40,7 +40,11 @@ pub struct MarketFee {
 
 impl MarketFee {
     /// No fee.
-    pub const NONE: Self = Self { address: Address::ZERO, token: Address::ZERO, amount: U256::ZERO };
+    pub const NONE: Self = Self {
+        address: Address::ZERO,
+        token: Address::ZERO,
+        amount: U256::ZERO,
+    };
 
     /// Whether anything is due.
     pub fn is_due(&self) -> bool {
@@ -51,7 +55,9 @@ impl MarketFee {
 impl Chain {
     /// The datatoken at an address. Asks nothing; see [`is_datatoken`](Self::is_datatoken).
     pub fn datatoken(&self, address: Address) -> Datatoken {
-        Datatoken { token: self.token(address) }
+        Datatoken {
+            token: self.token(address),
+        }
     }
 }
 
@@ -72,7 +78,9 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn nft(&self) -> Result<Address, ChainError> {
-        self.chain().read(self.address(), &IDatatoken::getERC721AddressCall {}).await
+        self.chain()
+            .read(self.address(), &IDatatoken::getERC721AddressCall {})
+            .await
     }
 
     /// Who gets the datatokens of orders and the proceeds of sales.
@@ -80,7 +88,9 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn payment_collector(&self) -> Result<Address, ChainError> {
-        self.chain().read(self.address(), &IDatatoken::getPaymentCollectorCall {}).await
+        self.chain()
+            .read(self.address(), &IDatatoken::getPaymentCollectorCall {})
+            .await
     }
 
     /// What an account may do.
@@ -88,9 +98,19 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn roles(&self, user: Address) -> Result<DatatokenRoles, ChainError> {
-        let roles = self.chain().read(self.address(), &IDatatoken::getPermissionsCall { user }).await?;
-        let deployer = self.chain().read(self.address(), &IDatatoken::isERC20DeployerCall { user }).await?;
-        Ok(DatatokenRoles { minter: roles.minter, payment_manager: roles.paymentManager, deployer })
+        let roles = self
+            .chain()
+            .read(self.address(), &IDatatoken::getPermissionsCall { user })
+            .await?;
+        let deployer = self
+            .chain()
+            .read(self.address(), &IDatatoken::isERC20DeployerCall { user })
+            .await?;
+        Ok(DatatokenRoles {
+            minter: roles.minter,
+            payment_manager: roles.paymentManager,
+            deployer,
+        })
     }
 
     /// What the publishing market takes per order.
@@ -98,8 +118,15 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn publishing_market_fee(&self) -> Result<MarketFee, ChainError> {
-        let fee = self.chain().read(self.address(), &IDatatoken::getPublishingMarketFeeCall {}).await?;
-        Ok(MarketFee { address: fee._0, token: fee._1, amount: fee._2 })
+        let fee = self
+            .chain()
+            .read(self.address(), &IDatatoken::getPublishingMarketFeeCall {})
+            .await?;
+        Ok(MarketFee {
+            address: fee._0,
+            token: fee._1,
+            amount: fee._2,
+        })
     }
 
     /// The fixed-rate exchanges it was given: contract and exchange id.
@@ -107,8 +134,14 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn fixed_rates(&self) -> Result<Vec<(Address, B256)>, ChainError> {
-        let rates = self.chain().read(self.address(), &IDatatoken::getFixedRatesCall {}).await?;
-        Ok(rates.into_iter().map(|rate| (rate.contractAddress, rate.id)).collect())
+        let rates = self
+            .chain()
+            .read(self.address(), &IDatatoken::getFixedRatesCall {})
+            .await?;
+        Ok(rates
+            .into_iter()
+            .map(|rate| (rate.contractAddress, rate.id))
+            .collect())
     }
 
     /// The dispensers it was given.
@@ -116,7 +149,9 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn dispensers(&self) -> Result<Vec<Address>, ChainError> {
-        self.chain().read(self.address(), &IDatatoken::getDispensersCall {}).await
+        self.chain()
+            .read(self.address(), &IDatatoken::getDispensersCall {})
+            .await
     }
 
     /// Its pools; there is at most one.
@@ -124,18 +159,29 @@ impl Datatoken {
     /// # Errors
     /// See above.
     pub async fn pools(&self) -> Result<Vec<Address>, ChainError> {
-        self.chain().read(self.address(), &IDatatoken::getPoolsCall {}).await
+        self.chain()
+            .read(self.address(), &IDatatoken::getPoolsCall {})
+            .await
     }
 
     /// Makes new tokens. For minters.
     pub fn mint(&self, account: Address, amount: U256) -> Call {
-        let call = IDatatoken::mintCall { account, value: amount };
-        self.call(&call, format!("minting {amount} of datatoken {} for {account}", self.address()))
+        let call = IDatatoken::mintCall {
+            account,
+            value: amount,
+        };
+        self.call(
+            &call,
+            format!("minting {amount} of datatoken {} for {account}", self.address()),
+        )
     }
 
     /// Destroys tokens of the sender.
     pub fn burn(&self, amount: U256) -> Call {
-        self.call(&IDatatoken::burnCall { amount }, format!("burning {amount} of datatoken {}", self.address()))
+        self.call(
+            &IDatatoken::burnCall { amount },
+            format!("burning {amount} of datatoken {}", self.address()),
+        )
     }
 
     /// Destroys tokens of another that the sender is allowed to take.
@@ -152,27 +198,54 @@ impl Datatoken {
 
     /// Takes the right to mint away. For deployers. While the NFT has an owner, they can give it again.
     pub fn remove_minter(&self, minter: Address) -> Call {
-        let label = format!("taking from {minter} the right to mint datatoken {}", self.address());
+        let label = format!(
+            "taking from {minter} the right to mint datatoken {}",
+            self.address()
+        );
         self.call(&IDatatoken::removeMinterCall { _minter: minter }, label)
     }
 
     /// Lets an account change who is paid. For deployers.
     pub fn add_payment_manager(&self, manager: Address) -> Call {
-        let label = format!("letting {manager} choose who is paid for datatoken {}", self.address());
-        self.call(&IDatatoken::addPaymentManagerCall { _paymentManager: manager }, label)
+        let label = format!(
+            "letting {manager} choose who is paid for datatoken {}",
+            self.address()
+        );
+        self.call(
+            &IDatatoken::addPaymentManagerCall {
+                _paymentManager: manager,
+            },
+            label,
+        )
     }
 
     /// Takes that right away. For deployers.
     pub fn remove_payment_manager(&self, manager: Address) -> Call {
-        let label = format!("taking from {manager} the right to choose who is paid for datatoken {}", self.address());
-        self.call(&IDatatoken::removePaymentManagerCall { _paymentManager: manager }, label)
+        let label = format!(
+            "taking from {manager} the right to choose who is paid for datatoken {}",
+            self.address()
+        );
+        self.call(
+            &IDatatoken::removePaymentManagerCall {
+                _paymentManager: manager,
+            },
+            label,
+        )
     }
 
     /// Chooses who is paid; the zero address means the data NFT's owner.
     /// For the NFT's owner, deployers and payment managers.
     pub fn set_payment_collector(&self, collector: Address) -> Call {
-        let label = format!("making {collector} the payment collector of datatoken {}", self.address());
-        self.call(&IDatatoken::setPaymentCollectorCall { _newPaymentCollector: collector }, label)
+        let label = format!(
+            "making {collector} the payment collector of datatoken {}",
+            self.address()
+        );
+        self.call(
+            &IDatatoken::setPaymentCollectorCall {
+                _newPaymentCollector: collector,
+            },
+            label,
+        )
     }
 
     /// An EIP-2612 permit of `holder` for `spender`, signed here and sent by anyone.
@@ -190,10 +263,17 @@ impl Datatoken {
     ) -> Result<Call, ChainError> {
         self.token.refuse_router(spender, amount)?;
         let owner = holder.address();
-        let nonce = self.chain().read(self.address(), &IDatatoken::noncesCall(owner)).await?;
-        let domain = self.chain().read(self.address(), &IDatatoken::DOMAIN_SEPARATORCall {}).await?;
+        let nonce = self
+            .chain()
+            .read(self.address(), &IDatatoken::noncesCall(owner))
+            .await?;
+        let domain = self
+            .chain()
+            .read(self.address(), &IDatatoken::DOMAIN_SEPARATORCall {})
+            .await?;
         let deadline = U256::from(deadline_block);
-        let kind = keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
+        let kind =
+            keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
         let message = keccak256((kind, owner, spender, amount, nonce, deadline).abi_encode());
         let digest = keccak256([&[0x19, 0x01], domain.as_slice(), message.as_slice()].concat());
         let signature = holder.sign_digest(digest)?;
@@ -206,7 +286,13 @@ impl Datatoken {
             r: signature.r().into(),
             s: signature.s().into(),
         };
-        Ok(self.call(&call, format!("permitting {spender} {amount} of datatoken {} of {owner}", self.address())))
+        Ok(self.call(
+            &call,
+            format!(
+                "permitting {spender} {amount} of datatoken {} of {owner}",
+                self.address()
+            ),
+        ))
     }
 
     pub(crate) fn chain(&self) -> &Chain {

@@ -41,7 +41,10 @@ pub struct DispenserStatus {
 impl Chain {
     /// Ocean's dispenser contract.
     pub fn give_away(&self) -> GiveAway {
-        GiveAway { chain: self.clone(), address: self.address_book().dispenser }
+        GiveAway {
+            chain: self.clone(),
+            address: self.address_book().dispenser,
+        }
     }
 }
 
@@ -55,7 +58,10 @@ impl Datatoken {
             withMint: spec.with_mint,
             allowedSwapper: spec.allowed_swapper,
         };
-        self.call(&call, format!("making a dispenser for datatoken {}", self.address()))
+        self.call(
+            &call,
+            format!("making a dispenser for datatoken {}", self.address()),
+        )
     }
 }
 
@@ -70,7 +76,10 @@ impl GiveAway {
     /// # Errors
     /// No answer, or the address is no datatoken.
     pub async fn status(&self, datatoken: Address) -> Result<DispenserStatus, ChainError> {
-        let status = self.chain.read(self.address, &IDispenser::statusCall { datatoken }).await?;
+        let status = self
+            .chain
+            .read(self.address, &IDispenser::statusCall { datatoken })
+            .await?;
         Ok(DispenserStatus {
             active: status.active,
             owner: status.owner,
@@ -84,26 +93,49 @@ impl GiveAway {
 
     /// Gives datatokens to an address.
     pub fn dispense(&self, datatoken: Address, amount: U256, to: Address) -> Call {
-        let call = IDispenser::dispenseCall { datatoken, amount, destination: to };
-        self.call(&call, format!("dispensing {amount} of datatoken {datatoken} to {to}"))
+        let call = IDispenser::dispenseCall {
+            datatoken,
+            amount,
+            destination: to,
+        };
+        self.call(
+            &call,
+            format!("dispensing {amount} of datatoken {datatoken} to {to}"),
+        )
     }
 
     /// Switches on and sets the limits. For the data NFT's owner and deployers.
     pub fn activate(&self, datatoken: Address, max_tokens: U256, max_balance: U256) -> Call {
-        let call = IDispenser::activateCall { datatoken, maxTokens: max_tokens, maxBalance: max_balance };
-        self.call(&call, format!("switching on the dispenser of datatoken {datatoken}"))
+        let call = IDispenser::activateCall {
+            datatoken,
+            maxTokens: max_tokens,
+            maxBalance: max_balance,
+        };
+        self.call(
+            &call,
+            format!("switching on the dispenser of datatoken {datatoken}"),
+        )
     }
 
     /// Switches off. For the data NFT's owner and deployers.
     pub fn deactivate(&self, datatoken: Address) -> Call {
         let call = IDispenser::deactivateCall { datatoken };
-        self.call(&call, format!("switching off the dispenser of datatoken {datatoken}"))
+        self.call(
+            &call,
+            format!("switching off the dispenser of datatoken {datatoken}"),
+        )
     }
 
     /// Lets one address alone ask, or anyone (zero). For the data NFT's owner and deployers.
     pub fn set_allowed_swapper(&self, datatoken: Address, swapper: Address) -> Call {
-        let call = IDispenser::setAllowedSwapperCall { datatoken, newAllowedSwapper: swapper };
-        self.call(&call, format!("letting {swapper} alone use the dispenser of datatoken {datatoken}"))
+        let call = IDispenser::setAllowedSwapperCall {
+            datatoken,
+            newAllowedSwapper: swapper,
+        };
+        self.call(
+            &call,
+            format!("letting {swapper} alone use the dispenser of datatoken {datatoken}"),
+        )
     }
 
     /// Sends what the dispenser holds to the payment collector. For the data NFT's owner and deployers.

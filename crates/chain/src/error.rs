@@ -118,7 +118,9 @@ pub enum ChainError {
         what: String,
     },
     /// A contract or the chain answered something of another shape.
-    #[error("the answer to {what} has an unexpected shape ({why}); the contract is of another kind or version")]
+    #[error(
+        "the answer to {what} has an unexpected shape ({why}); the contract is of another kind or version"
+    )]
     UnexpectedAnswer {
         /// What was asked.
         what: String,
@@ -126,7 +128,9 @@ pub enum ChainError {
         why: String,
     },
     /// The address book lacks a contract that this needs.
-    #[error("the address book of `{network}` has no {contract}; this network cannot do it, or its address.json lacks the key")]
+    #[error(
+        "the address book of `{network}` has no {contract}; this network cannot do it, or its address.json lacks the key"
+    )]
     NotOnThisNetwork {
         /// The address book's network.
         network: String,
@@ -163,7 +167,9 @@ impl ChainError {
             | Self::WrongChain { .. }
             | Self::NotOnThisNetwork { .. }
             | Self::RouterAllowance { .. } => ErrorClass::Caller,
-            Self::Unreachable { .. } | Self::Refused { .. } | Self::Deadline { .. } => ErrorClass::Unavailable,
+            Self::Unreachable { .. } | Self::Refused { .. } | Self::Deadline { .. } => {
+                ErrorClass::Unavailable
+            }
             Self::Reverted { source, .. } | Self::Failed { source, .. } => source.class(),
             Self::NoFunds { .. } => ErrorClass::Payment,
             Self::NonceTaken { .. } => ErrorClass::Conflict,

@@ -156,7 +156,11 @@ pub struct EventCursor {
 impl EventCursor {
     /// Starts at a block.
     pub fn new(query: EventQuery, from_block: u64) -> Self {
-        Self { query, next_block: from_block, page: PAGE_BLOCKS }
+        Self {
+            query,
+            next_block: from_block,
+            page: PAGE_BLOCKS,
+        }
     }
 
     /// The first block not read yet: what to keep for a restart.
@@ -181,7 +185,11 @@ impl EventCursor {
             match chain.events(&self.query, from_block, to_block).await {
                 Ok(events) => {
                     self.next_block = to_block + 1;
-                    return Ok(Some(EventPage { from_block, to_block, events }));
+                    return Ok(Some(EventPage {
+                        from_block,
+                        to_block,
+                        events,
+                    }));
                 }
                 Err(ChainError::Refused { .. }) if self.page > 1 => self.page /= 2,
                 Err(error) => return Err(error),
@@ -201,8 +209,14 @@ impl Chain {
         from_block: u64,
         to_block: u64,
     ) -> Result<Vec<EventRecord>, ChainError> {
-        let topics = if query.topics.is_empty() { Event::TOPICS } else { &query.topics };
-        let logs = self.logs(&query.contracts, topics, from_block, Some(to_block)).await?;
+        let topics = if query.topics.is_empty() {
+            Event::TOPICS
+        } else {
+            &query.topics
+        };
+        let logs = self
+            .logs(&query.contracts, topics, from_block, Some(to_block))
+            .await?;
         Ok(logs.iter().filter_map(record).collect())
     }
 

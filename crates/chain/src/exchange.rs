@@ -94,7 +94,10 @@ impl Chain {
 
     /// The exchange contract at an address.
     pub fn fixed_rate_at(&self, address: Address) -> FixedRate {
-        FixedRate { chain: self.clone(), address }
+        FixedRate {
+            chain: self.clone(),
+            address,
+        }
     }
 }
 
@@ -102,8 +105,19 @@ impl Datatoken {
     /// Opens an exchange on a contract. For deployers of the datatoken.
     pub fn create_exchange(&self, contract: &FixedRate, sale: &FixedRateSpec) -> Call {
         let (addresses, uints) = fixed_rate_arguments(sale);
-        let call = IDatatoken::createFixedRateCall { fixedPriceAddress: contract.address, addresses, uints };
-        self.call(&call, format!("opening an exchange for datatoken {} on {}", self.address(), contract.address))
+        let call = IDatatoken::createFixedRateCall {
+            fixedPriceAddress: contract.address,
+            addresses,
+            uints,
+        };
+        self.call(
+            &call,
+            format!(
+                "opening an exchange for datatoken {} on {}",
+                self.address(),
+                contract.address
+            ),
+        )
     }
 
     /// Opens the resale: `seller`'s own datatokens at `rate` base tokens per whole one, times 10^18, without minting
@@ -138,7 +152,9 @@ impl Datatoken {
     /// # Errors
     /// It opened none.
     pub fn opened_exchange(&self, receipt: &Receipt) -> Result<B256, ChainError> {
-        receipt.event::<IDatatoken::NewFixedRate>(self.address()).map(|event| event.exchangeId)
+        receipt
+            .event::<IDatatoken::NewFixedRate>(self.address())
+            .map(|event| event.exchangeId)
     }
 }
 
@@ -188,7 +204,12 @@ impl FixedRate {
     ///
     /// # Errors
     /// See above.
-    pub async fn quote_buy(&self, id: B256, datatokens: U256, market: ConsumeMarket) -> Result<Quote, ChainError> {
+    pub async fn quote_buy(
+        &self,
+        id: B256,
+        datatokens: U256,
+        market: ConsumeMarket,
+    ) -> Result<Quote, ChainError> {
         let call = IFixedRate::calcBaseInGivenOutDTCall {
             exchangeId: id,
             datatokenAmount: datatokens,
@@ -207,7 +228,12 @@ impl FixedRate {
     ///
     /// # Errors
     /// See above.
-    pub async fn quote_sell(&self, id: B256, datatokens: U256, market: ConsumeMarket) -> Result<Quote, ChainError> {
+    pub async fn quote_sell(
+        &self,
+        id: B256,
+        datatokens: U256,
+        market: ConsumeMarket,
+    ) -> Result<Quote, ChainError> {
         let call = IFixedRate::calcBaseOutGivenInDTCall {
             exchangeId: id,
             datatokenAmount: datatokens,
@@ -231,7 +257,10 @@ impl FixedRate {
             consumeMarketAddress: market.address,
             consumeMarketSwapFeeAmount: market.share,
         };
-        self.call(&call, format!("buying {datatokens} datatoken units on exchange {id}"))
+        self.call(
+            &call,
+            format!("buying {datatokens} datatoken units on exchange {id}"),
+        )
     }
 
     /// Everything a buyer sends, in order: the approval of exactly today's price (unless it stands), then the purchase.
@@ -246,12 +275,19 @@ impl FixedRate {
         market: ConsumeMarket,
     ) -> Result<Vec<Call>, ChainError> {
         let quote = self.quote_buy(id, datatokens, market).await?;
-        let exchange = self.exchange(id).await?.ok_or_else(|| ChainError::UnexpectedAnswer {
-            what: format!("exchange {id} of {}", self.address),
-            why: "there is no such exchange".into(),
-        })?;
+        let exchange = self
+            .exchange(id)
+            .await?
+            .ok_or_else(|| ChainError::UnexpectedAnswer {
+                what: format!("exchange {id} of {}", self.address),
+                why: "there is no such exchange".into(),
+            })?;
         let token = self.chain.token(exchange.base_token);
-        let mut calls: Vec<Call> = token.exact_allowance(buyer, self.address, quote.total).await?.into_iter().collect();
+        let mut calls: Vec<Call> = token
+            .exact_allowance(buyer, self.address, quote.total)
+            .await?
+            .into_iter()
+            .collect();
         calls.push(self.buy(id, datatokens, quote.total, market));
         Ok(calls)
     }
@@ -266,19 +302,31 @@ impl FixedRate {
             consumeMarketAddress: market.address,
             consumeMarketSwapFeeAmount: market.share,
         };
-        self.call(&call, format!("selling {datatokens} datatoken units on exchange {id}"))
+        self.call(
+            &call,
+            format!("selling {datatokens} datatoken units on exchange {id}"),
+        )
     }
 
     /// Pays proceeds out to the datatoken's payment collector. Anyone may call it.
     pub fn collect(&self, id: B256, base_amount: U256) -> Call {
-        let call = IFixedRate::collectBTCall { exchangeId: id, amount: base_amount };
+        let call = IFixedRate::collectBTCall {
+            exchangeId: id,
+            amount: base_amount,
+        };
         self.call(&call, format!("paying out {base_amount} of exchange {id}"))
     }
 
     /// Pays datatokens that were sold into the exchange out to the payment collector. Anyone may call it.
     pub fn collect_datatokens(&self, id: B256, amount: U256) -> Call {
-        let call = IFixedRate::collectDTCall { exchangeId: id, amount };
-        self.call(&call, format!("paying out {amount} datatoken units of exchange {id}"))
+        let call = IFixedRate::collectDTCall {
+            exchangeId: id,
+            amount,
+        };
+        self.call(
+            &call,
+            format!("paying out {amount} datatoken units of exchange {id}"),
+        )
     }
 
     /// Pays the publishing market's part out. Anyone may call it.
@@ -295,7 +343,10 @@ impl FixedRate {
 
     /// Changes the rate. For the data NFT's owner and deployers.
     pub fn set_rate(&self, id: B256, rate: U256) -> Call {
-        let call = IFixedRate::setRateCall { exchangeId: id, newRate: rate };
+        let call = IFixedRate::setRateCall {
+            exchangeId: id,
+            newRate: rate,
+        };
         self.call(&call, format!("setting the rate of exchange {id} to {rate}"))
     }
 
@@ -307,7 +358,10 @@ impl FixedRate {
 
     /// Lets one address alone swap, or anyone (zero). For the data NFT's owner and deployers.
     pub fn set_allowed_swapper(&self, id: B256, swapper: Address) -> Call {
-        let call = IFixedRate::setAllowedSwapperCall { exchangeId: id, newAllowedSwapper: swapper };
+        let call = IFixedRate::setAllowedSwapperCall {
+            exchangeId: id,
+            newAllowedSwapper: swapper,
+        };
         self.call(&call, format!("letting {swapper} alone use exchange {id}"))
     }
 

@@ -40,7 +40,9 @@ impl AssetState {
     /// The state of a number, or nothing for a number that Ocean does not use.
     pub fn from_number(number: u8) -> Option<Self> {
         use AssetState::*;
-        [Active, EndOfLife, Deprecated, Revoked, OrderingDisabled, Unlisted].into_iter().find(|state| *state as u8 == number)
+        [Active, EndOfLife, Deprecated, Revoked, OrderingDisabled, Unlisted]
+            .into_iter()
+            .find(|state| *state as u8 == number)
     }
 }
 
@@ -82,7 +84,10 @@ pub fn store_key(name: &str) -> B256 {
 impl Chain {
     /// The data NFT at an address. Asks nothing; see [`is_nft`](Self::is_nft).
     pub fn nft(&self, address: Address) -> Nft {
-        Nft { chain: self.clone(), address }
+        Nft {
+            chain: self.clone(),
+            address,
+        }
     }
 }
 
@@ -114,7 +119,9 @@ impl Nft {
     /// # Errors
     /// See above.
     pub async fn owner(&self) -> Result<Address, ChainError> {
-        self.chain.read(self.address, &INft::ownerOfCall { tokenId: TOKEN_ID }).await
+        self.chain
+            .read(self.address, &INft::ownerOfCall { tokenId: TOKEN_ID })
+            .await
     }
 
     /// Whether it can change hands.
@@ -155,7 +162,9 @@ impl Nft {
     /// # Errors
     /// See above.
     pub async fn data_at(&self, key: B256) -> Result<Bytes, ChainError> {
-        self.chain.read(self.address, &INft::getDataCall { _key: key }).await
+        self.chain
+            .read(self.address, &INft::getDataCall { _key: key })
+            .await
     }
 
     /// What an account may do.
@@ -163,7 +172,10 @@ impl Nft {
     /// # Errors
     /// See above.
     pub async fn roles(&self, user: Address) -> Result<NftRoles, ChainError> {
-        let roles = self.chain.read(self.address, &INft::getPermissionsCall { user }).await?;
+        let roles = self
+            .chain
+            .read(self.address, &INft::getPermissionsCall { user })
+            .await?;
         Ok(NftRoles {
             manager: roles.manager,
             deployer: roles.deployERC20,
@@ -183,18 +195,29 @@ impl Nft {
             _metaDataHash: metadata.hash,
             _metadataProofs: Vec::new(),
         };
-        self.call(&call, format!("writing the metadata of data NFT {}", self.address))
+        self.call(
+            &call,
+            format!("writing the metadata of data NFT {}", self.address),
+        )
     }
 
     /// Changes whether the asset is offered. For holders of the metadata role.
     pub fn set_state(&self, state: AssetState) -> Call {
         let label = format!("making the asset of data NFT {} {state:?}", self.address);
-        self.call(&INft::setMetaDataStateCall { _metaDataState: state as u8 }, label)
+        self.call(
+            &INft::setMetaDataStateCall {
+                _metaDataState: state as u8,
+            },
+            label,
+        )
     }
 
     /// Writes into the store under a name. For holders of the store role.
     pub fn set_data(&self, name: &str, value: Bytes) -> Call {
-        let call = INft::setNewDataCall { _key: store_key(name), _value: value };
+        let call = INft::setNewDataCall {
+            _key: store_key(name),
+            _value: value,
+        };
         self.call(&call, format!("storing `{name}` in data NFT {}", self.address))
     }
 
@@ -208,61 +231,87 @@ impl Nft {
             uints: spec.uints,
             bytess: spec.bytess,
         };
-        self.call(&call, format!("creating datatoken {} for data NFT {}", datatoken.symbol, self.address))
+        self.call(
+            &call,
+            format!(
+                "creating datatoken {} for data NFT {}",
+                datatoken.symbol, self.address
+            ),
+        )
     }
 
     /// Makes an account a manager. For the owner.
     pub fn add_manager(&self, account: Address) -> Call {
-        let call = INft::addManagerCall { _managerAddress: account };
+        let call = INft::addManagerCall {
+            _managerAddress: account,
+        };
         self.call(&call, self.role_label(account, "a manager"))
     }
 
     /// Ends that. For the owner.
     pub fn remove_manager(&self, account: Address) -> Call {
-        let call = INft::removeManagerCall { _managerAddress: account };
+        let call = INft::removeManagerCall {
+            _managerAddress: account,
+        };
         self.call(&call, self.role_label(account, "no manager"))
     }
 
     /// Lets an account create and administer datatokens. For managers.
     pub fn add_deployer(&self, account: Address) -> Call {
-        let call = INft::addToCreateERC20ListCall { _allowedAddress: account };
+        let call = INft::addToCreateERC20ListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "a deployer"))
     }
 
     /// Ends that. For managers, and for the account itself.
     pub fn remove_deployer(&self, account: Address) -> Call {
-        let call = INft::removeFromCreateERC20ListCall { _allowedAddress: account };
+        let call = INft::removeFromCreateERC20ListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "no deployer"))
     }
 
     /// Lets an account write metadata. For managers.
     pub fn add_metadata_updater(&self, account: Address) -> Call {
-        let call = INft::addToMetadataListCall { _allowedAddress: account };
+        let call = INft::addToMetadataListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "a metadata updater"))
     }
 
     /// Ends that. For managers, and for the account itself.
     pub fn remove_metadata_updater(&self, account: Address) -> Call {
-        let call = INft::removeFromMetadataListCall { _allowedAddress: account };
+        let call = INft::removeFromMetadataListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "no metadata updater"))
     }
 
     /// Lets an account write the store. For managers.
     pub fn add_store_updater(&self, account: Address) -> Call {
-        let call = INft::addTo725StoreListCall { _allowedAddress: account };
+        let call = INft::addTo725StoreListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "a store updater"))
     }
 
     /// Ends that. For managers, and for the account itself.
     pub fn remove_store_updater(&self, account: Address) -> Call {
-        let call = INft::removeFrom725StoreListCall { _allowedAddress: account };
+        let call = INft::removeFrom725StoreListCall {
+            _allowedAddress: account,
+        };
         self.call(&call, self.role_label(account, "no store updater"))
     }
 
     /// Gives the data NFT to another. **Wipes every role and every minter, and makes the new owner the payment
     /// collector of every datatoken**, so agreed royalties end.
     pub fn transfer(&self, from: Address, to: Address) -> Call {
-        let call = INft::transferFromCall { from, to, tokenId: TOKEN_ID };
+        let call = INft::transferFromCall {
+            from,
+            to,
+            tokenId: TOKEN_ID,
+        };
         self.call(&call, format!("giving data NFT {} to {to}", self.address))
     }
 

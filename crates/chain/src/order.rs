@@ -100,7 +100,16 @@ pub fn sign_provider_fee(
 ) -> Result<ProviderFee, ChainError> {
     let address = wallet.address();
     let (v, r, s) = (0, B256::ZERO, B256::ZERO);
-    let mut fee = ProviderFee { address, token, amount, valid_until, provider_data, v, r, s };
+    let mut fee = ProviderFee {
+        address,
+        token,
+        amount,
+        valid_until,
+        provider_data,
+        v,
+        r,
+        s,
+    };
     let signature = wallet.sign_message(provider_fee_digest(&fee).as_slice())?;
     fee.v = 27 + u8::from(signature.v());
     fee.r = signature.r().into();
@@ -122,7 +131,9 @@ pub fn provider_fee_signer(fee: &ProviderFee) -> Option<Address> {
 /// What of a provider fee reaches the provider when the router takes `share` (of 10^18) for the community, rounded down.
 pub fn net_of_share(amount: U256, share: U256) -> U256 {
     // The contract multiplies in 256 bits and reverts on overflow, so no such fee is ever charged.
-    let cut = amount.checked_mul(share).map_or(amount, |product| product / WHOLE);
+    let cut = amount
+        .checked_mul(share)
+        .map_or(amount, |product| product / WHOLE);
     amount.saturating_sub(cut)
 }
 
@@ -145,13 +156,28 @@ impl Datatoken {
                 consumeMarketFeeAmount: consume_market.amount,
             },
         };
-        self.call(&call, format!("ordering service {service_index} with datatoken {}", self.address()))
+        self.call(
+            &call,
+            format!(
+                "ordering service {service_index} with datatoken {}",
+                self.address()
+            ),
+        )
     }
 
     /// Pays the provider's fee again for an order that stands. The contract checks neither the order nor the caller.
     pub fn reuse_order(&self, order_transaction: B256, fee: &ProviderFee) -> Call {
-        let call = IDatatoken::reuseOrderCall { orderTxId: order_transaction, _providerFee: on_chain(fee) };
-        self.call(&call, format!("renewing order {order_transaction} of datatoken {}", self.address()))
+        let call = IDatatoken::reuseOrderCall {
+            orderTxId: order_transaction,
+            _providerFee: on_chain(fee),
+        };
+        self.call(
+            &call,
+            format!(
+                "renewing order {order_transaction} of datatoken {}",
+                self.address()
+            ),
+        )
     }
 
     /// The approvals that an order needs: to the datatoken contract, exactly the sum of the fees in each token
@@ -165,10 +191,17 @@ impl Datatoken {
         fee: &ProviderFee,
         consume_market: &MarketFee,
     ) -> Result<Vec<Call>, ChainError> {
-        let provider = MarketFee { address: fee.address, token: fee.token, amount: fee.amount.0 };
+        let provider = MarketFee {
+            address: fee.address,
+            token: fee.token,
+            amount: fee.amount.0,
+        };
         let publishing = self.publishing_market_fee().await?;
         let mut sums: Vec<(Address, U256)> = Vec::new();
-        for due in [provider, publishing, *consume_market].into_iter().filter(MarketFee::is_due) {
+        for due in [provider, publishing, *consume_market]
+            .into_iter()
+            .filter(MarketFee::is_due)
+        {
             match sums.iter_mut().find(|(token, _)| *token == due.token) {
                 Some((_, sum)) => *sum = sum.saturating_add(due.amount),
                 None => sums.push((due.token, due.amount)),
@@ -176,7 +209,12 @@ impl Datatoken {
         }
         let mut calls = Vec::new();
         for (token, sum) in sums {
-            calls.extend(self.chain().token(token).exact_allowance(payer, self.address(), sum).await?);
+            calls.extend(
+                self.chain()
+                    .token(token)
+                    .exact_allowance(payer, self.address(), sum)
+                    .await?,
+            );
         }
         Ok(calls)
     }
@@ -211,7 +249,12 @@ impl Datatoken {
     ) -> Result<Vec<ExecutionRecord>, ChainError> {
         let logs = self
             .chain()
-            .logs(&[self.address()], &[IDatatoken::OrderExecuted::SIGNATURE_HASH], from_block, None)
+            .logs(
+                &[self.address()],
+                &[IDatatoken::OrderExecuted::SIGNATURE_HASH],
+                from_block,
+                None,
+            )
             .await?;
         let records = logs.iter().filter_map(|log| {
             let event = IDatatoken::OrderExecuted::decode_log_data(log.data()).ok()?;
@@ -240,7 +283,9 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn orders_in(&self, transaction: B256) -> Result<Vec<OrderRecord>, ChainError> {
-        let Some(receipt) = self.receipt(transaction).await? else { return Ok(Vec::new()) };
+        let Some(receipt) = self.receipt(transaction).await? else {
+            return Ok(Vec::new());
+        };
         self.orders_of(&receipt).await
     }
 
@@ -252,11 +297,18 @@ impl Chain {
         if !receipt.success || receipt.events::<IDatatoken::OrderStarted>().next().is_none() {
             return Ok(Vec::new());
         }
-        let what = || format!("block {} of transaction {}", receipt.block_number, receipt.transaction);
-        let block_timestamp = self
-            .block_timestamp(receipt.block_number)
-            .await?
-            .ok_or_else(|| ChainError::UnexpectedAnswer { what: what(), why: "there is no such block".into() })?;
+        let what = || {
+            format!(
+                "block {} of transaction {}",
+                receipt.block_number, receipt.transaction
+            )
+        };
+        let block_timestamp = self.block_timestamp(receipt.block_number).await?.ok_or_else(|| {
+            ChainError::UnexpectedAnswer {
+                what: what(),
+                why: "there is no such block".into(),
+            }
+        })?;
         Ok(read_orders(self.id(), block_timestamp, receipt))
     }
 
@@ -268,7 +320,11 @@ impl Chain {
         if id.chain_id != self.id() {
             return Ok(None);
         }
-        Ok(self.orders_in(id.transaction).await?.into_iter().find(|order| order.id == *id))
+        Ok(self
+            .orders_in(id.transaction)
+            .await?
+            .into_iter()
+            .find(|order| order.id == *id))
     }
 
     /// The share of provider fees that the router takes for the community, times 10^18.
@@ -276,7 +332,8 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn provider_fee_share(&self) -> Result<U256, ChainError> {
-        self.read(self.address_book().router, &IRouter::getOPCProviderFeeCall {}).await
+        self.read(self.address_book().router, &IRouter::getOPCProviderFeeCall {})
+            .await
     }
 
     /// What of a provider fee reaches the provider.
@@ -292,7 +349,8 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn consume_fee(&self) -> Result<U256, ChainError> {
-        self.read(self.address_book().router, &IRouter::getOPCConsumeFeeCall {}).await
+        self.read(self.address_book().router, &IRouter::getOPCConsumeFeeCall {})
+            .await
     }
 
     /// Where the community's parts go.
@@ -300,7 +358,8 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn community_collector(&self) -> Result<Address, ChainError> {
-        self.read(self.address_book().router, &IRouter::getOPCCollectorCall {}).await
+        self.read(self.address_book().router, &IRouter::getOPCCollectorCall {})
+            .await
     }
 }
 
@@ -316,7 +375,11 @@ fn read_orders(chain_id: u64, block_timestamp: u64, receipt: &Receipt) -> Vec<Or
             open.push(orders.len());
             let log_index = log.log_index.unwrap_or_default();
             orders.push(OrderRecord {
-                id: OrderId { chain_id, transaction: receipt.transaction, log_index },
+                id: OrderId {
+                    chain_id,
+                    transaction: receipt.transaction,
+                    log_index,
+                },
                 block_number: receipt.block_number,
                 block_timestamp,
                 consumer: event.consumer,
@@ -371,7 +434,14 @@ mod tests {
 
     fn fee(wallet: &Wallet) -> ProviderFee {
         let data = Bytes::from_static(b"quote");
-        sign_provider_fee(wallet, Address::repeat_byte(1), Amount::tokens(2), 1_800_000_000, data).unwrap()
+        sign_provider_fee(
+            wallet,
+            Address::repeat_byte(1),
+            Amount::tokens(2),
+            1_800_000_000,
+            data,
+        )
+        .unwrap()
     }
 
     #[test]
@@ -392,7 +462,12 @@ mod tests {
             change(&mut changed);
             assert_ne!(provider_fee_signer(&changed), Some(wallet.address()));
         }
-        let junk = ProviderFee { v: 1, r: B256::ZERO, s: B256::ZERO, ..signed };
+        let junk = ProviderFee {
+            v: 1,
+            r: B256::ZERO,
+            s: B256::ZERO,
+            ..signed
+        };
         assert_eq!(provider_fee_signer(&junk), None);
     }
 

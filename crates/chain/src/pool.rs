@@ -36,7 +36,10 @@ pub struct PoolQuote {
 impl Chain {
     /// The pool at an address. Asks nothing.
     pub fn pool(&self, address: Address) -> Pool {
-        Pool { chain: self.clone(), address }
+        Pool {
+            chain: self.clone(),
+            address,
+        }
     }
 }
 
@@ -57,8 +60,14 @@ impl Pool {
     /// # Errors
     /// See above.
     pub async fn tokens(&self) -> Result<(Address, Address), ChainError> {
-        let base = self.chain.read(self.address, &IPool::getBaseTokenAddressCall {}).await?;
-        let datatoken = self.chain.read(self.address, &IPool::getDatatokenAddressCall {}).await?;
+        let base = self
+            .chain
+            .read(self.address, &IPool::getBaseTokenAddressCall {})
+            .await?;
+        let datatoken = self
+            .chain
+            .read(self.address, &IPool::getDatatokenAddressCall {})
+            .await?;
         Ok((base, datatoken))
     }
 
@@ -67,7 +76,9 @@ impl Pool {
     /// # Errors
     /// See above.
     pub async fn reserve(&self, token: Address) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &IPool::getBalanceCall { token }).await
+        self.chain
+            .read(self.address, &IPool::getBalanceCall { token })
+            .await
     }
 
     /// Price of an infinitely small trade, in `token_in` per `token_out` times 10^18, fees included.
@@ -75,12 +86,16 @@ impl Pool {
     /// # Errors
     /// See above.
     pub async fn spot_price(&self, token_in: Address, token_out: Address) -> Result<U256, ChainError> {
-        let call =
-            IPool::getSpotPriceCall { tokenIn: token_in, tokenOut: token_out, _consumeMarketSwapFee: U256::ZERO };
+        let call = IPool::getSpotPriceCall {
+            tokenIn: token_in,
+            tokenOut: token_out,
+            _consumeMarketSwapFee: U256::ZERO,
+        };
         self.chain.read(self.address, &call).await
     }
 
-    /// How many datatokens people hold; the datatoken's total supply says nothing, as side staking holds the cap.
+    /// How many datatokens are in people's hands: neither with side staking, which holds the whole cap, nor in the
+    /// reserve. The datatoken's own total supply says nothing.
     ///
     /// # Errors
     /// A network without side staking, and see above.
@@ -88,14 +103,17 @@ impl Pool {
         let book = self.chain.address_book();
         let side_staking = book.side_staking.ok_or_else(|| book.lacks("Staking"))?;
         let (_, datatoken) = self.tokens().await?;
-        let call = ISideStaking::getDatatokenCirculatingSupplyCall { datatokenAddress: datatoken };
-        self.chain.read(side_staking, &call).await
+        let call = ISideStaking::getDatatokenCirculatingSupplyCall {
+            datatokenAddress: datatoken,
+        };
+        let outside = self.chain.read(side_staking, &call).await?;
+        Ok(outside.saturating_sub(self.reserve(datatoken).await?))
     }
 
-    /// What `amount_in` gets.
+    /// What `amount_in` gets. The limit of half a reserve is not applied here; the swap applies it.
     ///
     /// # Errors
-    /// See above, and a trade over half of a reserve.
+    /// See above.
     pub async fn quote_exact_in(
         &self,
         token_in: Address,
@@ -119,10 +137,10 @@ impl Pool {
         })
     }
 
-    /// What `amount_out` costs.
+    /// What `amount_out` costs. The limit of half a reserve is not applied here; the swap applies it.
     ///
     /// # Errors
-    /// See above, and a trade over half of a reserve.
+    /// See above.
     pub async fn quote_exact_out(
         &self,
         token_in: Address,
@@ -159,7 +177,10 @@ impl Pool {
             tokenInOutMarket: [token_in, token_out, market.address],
             amountsInOutMaxFee: [amount_in, min_out, U256::MAX, market.share],
         };
-        self.call(&call, format!("swapping {amount_in} of {token_in} in pool {}", self.address))
+        self.call(
+            &call,
+            format!("swapping {amount_in} of {token_in} in pool {}", self.address),
+        )
     }
 
     /// Gets exactly `amount_out` for at most `max_in`. The pool must be allowed to take the price.
@@ -175,29 +196,50 @@ impl Pool {
             tokenInOutMarket: [token_in, token_out, market.address],
             amountsInOutMaxFee: [max_in, amount_out, U256::MAX, market.share],
         };
-        self.call(&call, format!("swapping for {amount_out} of {token_out} in pool {}", self.address))
+        self.call(
+            &call,
+            format!(
+                "swapping for {amount_out} of {token_out} in pool {}",
+                self.address
+            ),
+        )
     }
 
     /// Stakes base tokens for at least `min_shares`. The pool must be allowed to take them; the price does not move.
     pub fn join(&self, base_amount: U256, min_shares: U256) -> Call {
-        let call = IPool::joinswapExternAmountInCall { tokenAmountIn: base_amount, minPoolAmountOut: min_shares };
+        let call = IPool::joinswapExternAmountInCall {
+            tokenAmountIn: base_amount,
+            minPoolAmountOut: min_shares,
+        };
         self.call(&call, format!("staking {base_amount} in pool {}", self.address))
     }
 
     /// Gives shares back for at least `min_base` base tokens.
     pub fn exit(&self, shares: U256, min_base: U256) -> Call {
-        let call = IPool::exitswapPoolAmountInCall { poolAmountIn: shares, minAmountOut: min_base };
-        self.call(&call, format!("taking {shares} shares out of pool {}", self.address))
+        let call = IPool::exitswapPoolAmountInCall {
+            poolAmountIn: shares,
+            minAmountOut: min_base,
+        };
+        self.call(
+            &call,
+            format!("taking {shares} shares out of pool {}", self.address),
+        )
     }
 
     /// Pays the publishing market's fees out. Anyone may call it.
     pub fn collect_market_fee(&self) -> Call {
-        self.call(&IPool::collectMarketFeeCall {}, format!("paying out the market's fee of pool {}", self.address))
+        self.call(
+            &IPool::collectMarketFeeCall {},
+            format!("paying out the market's fee of pool {}", self.address),
+        )
     }
 
     /// Pays the community's fees out. Anyone may call it.
     pub fn collect_community_fee(&self) -> Call {
-        self.call(&IPool::collectOPCCall {}, format!("paying out the community's fee of pool {}", self.address))
+        self.call(
+            &IPool::collectOPCCall {},
+            format!("paying out the community's fee of pool {}", self.address),
+        )
     }
 
     fn call<C: alloy::sol_types::SolCall>(&self, call: &C, label: String) -> Call {

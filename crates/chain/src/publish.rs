@@ -130,7 +130,12 @@ impl Chain {
     }
 
     /// Makes a data NFT, its datatoken and a sale at a fixed price on the 2.6.0 exchange.
-    pub fn publish_with_fixed_rate(&self, nft: &NftSpec, datatoken: &DatatokenSpec, sale: &FixedRateSpec) -> Call {
+    pub fn publish_with_fixed_rate(
+        &self,
+        nft: &NftSpec,
+        datatoken: &DatatokenSpec,
+        sale: &FixedRateSpec,
+    ) -> Call {
         let (addresses, uints) = fixed_rate_arguments(sale);
         let call = INftFactory::createNftWithErc20WithFixedRateCall {
             _NftCreateData: nfts(nft),
@@ -145,7 +150,12 @@ impl Chain {
     }
 
     /// Makes a data NFT, its datatoken and a dispenser.
-    pub fn publish_with_dispenser(&self, nft: &NftSpec, datatoken: &DatatokenSpec, gift: &DispenserSpec) -> Call {
+    pub fn publish_with_dispenser(
+        &self,
+        nft: &NftSpec,
+        datatoken: &DatatokenSpec,
+        gift: &DispenserSpec,
+    ) -> Call {
         let call = INftFactory::createNftWithErc20WithDispenserCall {
             _NftCreateData: nfts(nft),
             _ErcCreateData: ercs(datatoken),
@@ -211,13 +221,24 @@ impl Chain {
     pub fn published(&self, receipt: &Receipt) -> Result<Published, ChainError> {
         let factory = self.address_book().nft_factory;
         let nft = receipt.event::<INftFactory::NFTCreated>(factory)?.newTokenAddress;
-        let datatoken = receipt.event::<INftFactory::TokenCreated>(factory)?.newTokenAddress;
+        let datatoken = receipt
+            .event::<INftFactory::TokenCreated>(factory)?
+            .newTokenAddress;
         Ok(Published {
             nft,
             datatoken,
-            exchange: receipt.event::<IDatatoken::NewFixedRate>(datatoken).ok().map(|event| event.exchangeId),
-            dispenser: receipt.event::<IDatatoken::NewDispenser>(datatoken).ok().map(|event| event.dispenserContract),
-            pool: receipt.event::<IDatatoken::NewPool>(datatoken).ok().map(|event| event.poolAddress),
+            exchange: receipt
+                .event::<IDatatoken::NewFixedRate>(datatoken)
+                .ok()
+                .map(|event| event.exchangeId),
+            dispenser: receipt
+                .event::<IDatatoken::NewDispenser>(datatoken)
+                .ok()
+                .map(|event| event.dispenserContract),
+            pool: receipt
+                .event::<IDatatoken::NewPool>(datatoken)
+                .ok()
+                .map(|event| event.poolAddress),
             transaction: receipt.transaction,
             block_number: receipt.block_number,
         })
@@ -228,7 +249,12 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn is_nft(&self, address: Address) -> Result<bool, ChainError> {
-        let listed = self.read(self.address_book().nft_factory, &INftFactory::erc721ListCall(address)).await?;
+        let listed = self
+            .read(
+                self.address_book().nft_factory,
+                &INftFactory::erc721ListCall(address),
+            )
+            .await?;
         Ok(listed == address && !address.is_zero())
     }
 
@@ -237,7 +263,11 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn is_datatoken(&self, address: Address) -> Result<bool, ChainError> {
-        self.read(self.address_book().nft_factory, &INftFactory::erc20ListCall(address)).await
+        self.read(
+            self.address_book().nft_factory,
+            &INftFactory::erc20ListCall(address),
+        )
+        .await
     }
 
     fn factory_call<C: alloy::sol_types::SolCall>(&self, call: &C, nft: &NftSpec, with: &str) -> Call {
@@ -269,8 +299,19 @@ pub(crate) fn ercs(spec: &DatatokenSpec) -> INftFactory::ErcCreateData {
 }
 
 pub(crate) fn fixed_rate_arguments(sale: &FixedRateSpec) -> (Vec<Address>, Vec<U256>) {
-    let addresses = vec![sale.base_token, sale.owner, sale.market_fee_collector, sale.allowed_swapper];
+    let addresses = vec![
+        sale.base_token,
+        sale.owner,
+        sale.market_fee_collector,
+        sale.allowed_swapper,
+    ];
     let decimals = [U256::from(sale.base_decimals), U256::from(DATATOKEN_DECIMALS)];
-    let uints = vec![decimals[0], decimals[1], sale.rate, sale.market_fee, U256::from(sale.with_mint)];
+    let uints = vec![
+        decimals[0],
+        decimals[1],
+        sale.rate,
+        sale.market_fee,
+        U256::from(sale.with_mint),
+    ];
     (addresses, uints)
 }

@@ -16,7 +16,10 @@ impl Revert {
     /// Reads what a reverted call returned (`Error(string)`, `Panic(uint256)`, a custom error, or nothing).
     pub fn from_data(data: &[u8]) -> Self {
         if data.is_empty() {
-            return Self { reason: String::new(), explanation: Some(&WITHOUT_REASON) };
+            return Self {
+                reason: String::new(),
+                explanation: Some(&WITHOUT_REASON),
+            };
         }
         if let Ok(error) = RevertString::abi_decode(data) {
             return Self::from_reason(&error.reason);
@@ -24,13 +27,19 @@ impl Revert {
         if let Ok(panic) = Panic::abi_decode(data) {
             return Self::from_panic(panic.code);
         }
-        Self { reason: format!("0x{}", alloy::hex::encode(data)), explanation: None }
+        Self {
+            reason: format!("0x{}", alloy::hex::encode(data)),
+            explanation: None,
+        }
     }
 
     /// Reads a reason that arrived as text, for example inside a node's error message.
     pub fn from_reason(reason: &str) -> Self {
         let explanation = EXPLANATIONS.iter().find(|entry| reason.contains(entry.pattern));
-        Self { reason: reason.to_owned(), explanation }
+        Self {
+            reason: reason.to_owned(),
+            explanation,
+        }
     }
 
     fn from_panic(code: U256) -> Self {
@@ -42,7 +51,10 @@ impl Revert {
             0x41 => "too much memory was asked for",
             _ => "a fault in the contract",
         };
-        Self { reason: format!("panic {code:#x}: {what}"), explanation: None }
+        Self {
+            reason: format!("panic {code:#x}: {what}"),
+            explanation: None,
+        }
     }
 
     /// The contract's own words, empty if it gave none.
@@ -52,7 +64,8 @@ impl Revert {
 
     /// Who can mend it. Lack of tokens or allowance is a matter of payment, lack of a role one of rights.
     pub fn class(&self) -> ErrorClass {
-        self.explanation.map_or(ErrorClass::Caller, |explanation| explanation.class)
+        self.explanation
+            .map_or(ErrorClass::Caller, |explanation| explanation.class)
     }
 }
 
@@ -60,7 +73,11 @@ impl fmt::Display for Revert {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.explanation, self.reason.as_str()) {
             (Some(explanation), "") => formatter.write_str(explanation.sentence),
-            (Some(explanation), reason) => write!(formatter, "{} (the contract says: {reason})", explanation.sentence),
+            (Some(explanation), reason) => write!(
+                formatter,
+                "{} (the contract says: {reason})",
+                explanation.sentence
+            ),
             (None, reason) => write!(formatter, "the contract says: {reason}"),
         }
     }
@@ -76,7 +93,11 @@ struct Explanation {
 }
 
 const fn explain(pattern: &'static str, class: ErrorClass, sentence: &'static str) -> Explanation {
-    Explanation { pattern, class, sentence }
+    Explanation {
+        pattern,
+        class,
+        sentence,
+    }
 }
 
 use ErrorClass::{Caller, Conflict, Payment, Unauthorized};
@@ -176,20 +197,39 @@ mod tests {
         let data = RevertString::from("ERC20: transfer amount exceeds allowance").abi_encode();
         let revert = Revert::from_data(&data);
         assert_eq!(revert.class(), ErrorClass::Payment);
-        assert!(revert.to_string().contains("approve exactly this amount"), "{revert}");
-        assert!(revert.to_string().ends_with("(the contract says: ERC20: transfer amount exceeds allowance)"));
+        assert!(
+            revert.to_string().contains("approve exactly this amount"),
+            "{revert}"
+        );
+        assert!(
+            revert
+                .to_string()
+                .ends_with("(the contract says: ERC20: transfer amount exceeds allowance)")
+        );
 
-        let panic = Panic { code: U256::from(0x11) }.abi_encode();
+        let panic = Panic {
+            code: U256::from(0x11),
+        }
+        .abi_encode();
         assert!(Revert::from_data(&panic).to_string().contains("overflows"));
-        assert!(Revert::from_data(&[0xde, 0xad, 0xbe, 0xef]).to_string().contains("0xdeadbeef"));
+        assert!(
+            Revert::from_data(&[0xde, 0xad, 0xbe, 0xef])
+                .to_string()
+                .contains("0xdeadbeef")
+        );
         assert!(Revert::from_data(&[]).to_string().contains("no reason"));
-        assert_eq!(Revert::from_reason("something new").to_string(), "the contract says: something new");
+        assert_eq!(
+            Revert::from_reason("something new").to_string(),
+            "the contract says: something new"
+        );
     }
 
     #[test]
     fn no_entry_hides_a_later_one() {
         for (index, entry) in EXPLANATIONS.iter().enumerate() {
-            let first = EXPLANATIONS.iter().position(|other| entry.pattern.contains(other.pattern));
+            let first = EXPLANATIONS
+                .iter()
+                .position(|other| entry.pattern.contains(other.pattern));
             assert_eq!(first, Some(index), "`{}` is never reached", entry.pattern);
         }
     }

@@ -46,7 +46,10 @@ pub struct Payment {
 impl Chain {
     /// The Splitter at an address. Asks nothing.
     pub fn splitter(&self, address: Address) -> Splitter {
-        Splitter { chain: self.clone(), address }
+        Splitter {
+            chain: self.clone(),
+            address,
+        }
     }
 }
 
@@ -59,7 +62,10 @@ impl Splitter {
         let (accounts, shares): (Vec<Address>, Vec<U256>) = payees.iter().copied().unzip();
         let mut code = splitter_code();
         code.extend((accounts, shares).abi_encode_params());
-        Call::create(code.into(), format!("creating a splitter for {} payees", payees.len()))
+        Call::create(
+            code.into(),
+            format!("creating a splitter for {} payees", payees.len()),
+        )
     }
 
     /// The address of a Splitter that a transaction created.
@@ -83,7 +89,10 @@ impl Splitter {
     /// # Errors
     /// See above.
     pub async fn payees(&self) -> Result<Vec<(Address, U256)>, ChainError> {
-        let accounts = self.chain.read(self.address, &ISplitter::getPayeesCall {}).await?;
+        let accounts = self
+            .chain
+            .read(self.address, &ISplitter::getPayeesCall {})
+            .await?;
         let mut payees = Vec::with_capacity(accounts.len());
         for account in accounts {
             payees.push((account, self.shares(account).await?));
@@ -96,7 +105,9 @@ impl Splitter {
     /// # Errors
     /// See above.
     pub async fn shares(&self, account: Address) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &ISplitter::sharesCall { account }).await
+        self.chain
+            .read(self.address, &ISplitter::sharesCall { account })
+            .await
     }
 
     /// The sum of all shares.
@@ -104,7 +115,9 @@ impl Splitter {
     /// # Errors
     /// See above.
     pub async fn total_shares(&self) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &ISplitter::totalSharesCall {}).await
+        self.chain
+            .read(self.address, &ISplitter::totalSharesCall {})
+            .await
     }
 
     /// What it paid of a token so far, to all payees.
@@ -112,7 +125,9 @@ impl Splitter {
     /// # Errors
     /// See above.
     pub async fn total_released(&self, token: Address) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &ISplitter::totalReleasedCall { token }).await
+        self.chain
+            .read(self.address, &ISplitter::totalReleasedCall { token })
+            .await
     }
 
     /// Whether nobody can change the payees any more.
@@ -120,17 +135,27 @@ impl Splitter {
     /// # Errors
     /// See above.
     pub async fn is_renounced(&self) -> Result<bool, ChainError> {
-        Ok(self.chain.read(self.address, &ISplitter::ownerCall {}).await?.is_zero())
+        Ok(self
+            .chain
+            .read(self.address, &ISplitter::ownerCall {})
+            .await?
+            .is_zero())
     }
 
     /// Gives the ownership up for good. For the owner.
     pub fn renounce(&self) -> Call {
-        self.call(&ISplitter::renounceOwnershipCall {}, format!("making the shares of splitter {} final", self.address))
+        self.call(
+            &ISplitter::renounceOwnershipCall {},
+            format!("making the shares of splitter {} final", self.address),
+        )
     }
 
     /// Pays out what is there of a token. Anyone may call it; with nothing there it does nothing.
     pub fn release(&self, token: Address) -> Call {
-        self.call(&ISplitter::releaseCall { token }, format!("releasing token {token} from splitter {}", self.address))
+        self.call(
+            &ISplitter::releaseCall { token },
+            format!("releasing token {token} from splitter {}", self.address),
+        )
     }
 
     /// Every payment from a block on, in chain order.
@@ -138,8 +163,15 @@ impl Splitter {
     /// # Errors
     /// No answer.
     pub async fn payments(&self, from_block: u64) -> Result<Vec<Payment>, ChainError> {
-        let logs =
-            self.chain.logs(&[self.address], &[ISplitter::PayeePaid::SIGNATURE_HASH], from_block, None).await?;
+        let logs = self
+            .chain
+            .logs(
+                &[self.address],
+                &[ISplitter::PayeePaid::SIGNATURE_HASH],
+                from_block,
+                None,
+            )
+            .await?;
         let payments = logs.iter().filter_map(|log| {
             let event = ISplitter::PayeePaid::decode_log_data(log.data()).ok()?;
             Some(Payment {
@@ -167,7 +199,9 @@ pub(crate) fn splitter_code() -> Vec<u8> {
 /// share rounded down, the last gets the rest.
 pub fn release_amounts(balance: U256, payees: &[(Address, U256)]) -> Vec<(Address, U256)> {
     let distributed = balance.saturating_sub(U256::ONE);
-    let total = payees.iter().fold(U256::ZERO, |sum, (_, share)| sum.saturating_add(*share));
+    let total = payees
+        .iter()
+        .fold(U256::ZERO, |sum, (_, share)| sum.saturating_add(*share));
     let mut left = distributed;
     let mut amounts = Vec::with_capacity(payees.len());
     for (index, (payee, share)) in payees.iter().enumerate() {
@@ -193,7 +227,10 @@ mod tests {
         let payees = [(first, U256::from(8000)), (second, U256::from(2000))];
         let amounts = release_amounts(U256::from(10_004), &payees);
         assert_eq!(amounts, [(first, U256::from(8002)), (second, U256::from(2001))]);
-        assert_eq!(release_amounts(U256::ZERO, &payees), [(first, U256::ZERO), (second, U256::ZERO)]);
+        assert_eq!(
+            release_amounts(U256::ZERO, &payees),
+            [(first, U256::ZERO), (second, U256::ZERO)]
+        );
     }
 
     #[test]

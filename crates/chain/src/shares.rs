@@ -29,8 +29,15 @@ pub fn birth_mint(
     trainer: Address,
 ) -> Vec<(Address, U256)> {
     let holders = add_up(parent.unwrap_or_default());
-    let minted: Wide = holders.iter().map(|(_, amount)| *amount).fold(Wide::ZERO, |sum, amount| sum + amount);
-    let share_bps = if parent_trainer == Some(trainer) { WHOLE_BPS } else { parent_share_bps.min(WHOLE_BPS) };
+    let minted: Wide = holders
+        .iter()
+        .map(|(_, amount)| *amount)
+        .fold(Wide::ZERO, |sum, amount| sum + amount);
+    let share_bps = if parent_trainer == Some(trainer) {
+        WHOLE_BPS
+    } else {
+        parent_share_bps.min(WHOLE_BPS)
+    };
     let mut left = total;
     let mut own = U256::ZERO;
     let mut others = Vec::new();
@@ -78,7 +85,9 @@ pub enum Collector {
 ///
 /// Where one of the two would get nothing there is no Splitter, since it takes no share of zero.
 pub fn collector_shares(parent: Option<ParentAtBirth>, trainer: Address) -> Collector {
-    let Some(parent) = parent else { return Collector::Existing(trainer) };
+    let Some(parent) = parent else {
+        return Collector::Existing(trainer);
+    };
     let share = parent.share_bps.min(WHOLE_BPS);
     if parent.trainer == trainer || share == WHOLE_BPS {
         return Collector::Existing(parent.collector);
@@ -139,23 +148,56 @@ mod tests {
 
     #[test]
     fn collectors() {
-        let parent = ParentAtBirth { share_bps: 2000, trainer: ALICE, collector: ALICE };
+        let parent = ParentAtBirth {
+            share_bps: 2000,
+            trainer: ALICE,
+            collector: ALICE,
+        };
         assert_eq!(collector_shares(None, ALICE), Collector::Existing(ALICE));
-        assert_eq!(collector_shares(Some(parent), BOB), Collector::Splitter(vec![(BOB, 8000), (ALICE, 2000)]));
+        assert_eq!(
+            collector_shares(Some(parent), BOB),
+            Collector::Splitter(vec![(BOB, 8000), (ALICE, 2000)])
+        );
         let splitter = Address::repeat_byte(5);
-        let parent = ParentAtBirth { share_bps: 2000, trainer: BOB, collector: splitter };
+        let parent = ParentAtBirth {
+            share_bps: 2000,
+            trainer: BOB,
+            collector: splitter,
+        };
         assert_eq!(collector_shares(Some(parent), BOB), Collector::Existing(splitter));
-        assert_eq!(collector_shares(Some(ParentAtBirth { share_bps: 0, ..parent }), ALICE), Collector::Existing(ALICE));
-        let all = ParentAtBirth { share_bps: 10_000, ..parent };
+        assert_eq!(
+            collector_shares(
+                Some(ParentAtBirth {
+                    share_bps: 0,
+                    ..parent
+                }),
+                ALICE
+            ),
+            Collector::Existing(ALICE)
+        );
+        let all = ParentAtBirth {
+            share_bps: 10_000,
+            ..parent
+        };
         assert_eq!(collector_shares(Some(all), ALICE), Collector::Existing(splitter));
     }
 
     fn amounts() -> impl Strategy<Value = U256> {
-        prop_oneof![any::<u64>().prop_map(U256::from), any::<[u64; 4]>().prop_map(U256::from_limbs), Just(U256::MAX)]
+        prop_oneof![
+            any::<u64>().prop_map(U256::from),
+            any::<[u64; 4]>().prop_map(U256::from_limbs),
+            Just(U256::MAX)
+        ]
     }
 
     fn holders() -> impl Strategy<Value = Vec<(Address, U256)>> {
-        prop::collection::vec((any::<u8>().prop_map(|byte| Address::repeat_byte(byte % 8)), amounts()), 0..12)
+        prop::collection::vec(
+            (
+                any::<u8>().prop_map(|byte| Address::repeat_byte(byte % 8)),
+                amounts(),
+            ),
+            0..12,
+        )
     }
 
     proptest! {

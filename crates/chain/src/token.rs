@@ -17,7 +17,10 @@ pub struct Token {
 impl Chain {
     /// The token at an address. Asks nothing.
     pub fn token(&self, address: Address) -> Token {
-        Token { chain: self.clone(), address }
+        Token {
+            chain: self.clone(),
+            address,
+        }
     }
 
     /// The OCEAN token.
@@ -70,7 +73,9 @@ impl Token {
     /// # Errors
     /// See above.
     pub async fn balance_of(&self, account: Address) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &IErc20::balanceOfCall { account }).await
+        self.chain
+            .read(self.address, &IErc20::balanceOfCall { account })
+            .await
     }
 
     /// What `spender` may take from `owner`.
@@ -78,7 +83,9 @@ impl Token {
     /// # Errors
     /// See above.
     pub async fn allowance(&self, owner: Address, spender: Address) -> Result<U256, ChainError> {
-        self.chain.read(self.address, &IErc20::allowanceCall { owner, spender }).await
+        self.chain
+            .read(self.address, &IErc20::allowanceCall { owner, spender })
+            .await
     }
 
     /// Lets `spender` take exactly `amount` from the sender, instead of what it was allowed before.
@@ -89,19 +96,31 @@ impl Token {
     pub fn approve(&self, spender: Address, amount: U256) -> Result<Call, ChainError> {
         self.refuse_router(spender, amount)?;
         let call = IErc20::approveCall { spender, amount };
-        Ok(Call::contract(self.address, &call, format!("approving {amount} of token {} for {spender}", self.address)))
+        Ok(Call::contract(
+            self.address,
+            &call,
+            format!("approving {amount} of token {} for {spender}", self.address),
+        ))
     }
 
     /// Moves the sender's tokens.
     pub fn transfer(&self, to: Address, amount: U256) -> Call {
         let call = IErc20::transferCall { to, amount };
-        Call::contract(self.address, &call, format!("sending {amount} of token {} to {to}", self.address))
+        Call::contract(
+            self.address,
+            &call,
+            format!("sending {amount} of token {} to {to}", self.address),
+        )
     }
 
     /// Moves tokens of `from` that the sender is allowed to take.
     pub fn transfer_from(&self, from: Address, to: Address, amount: U256) -> Call {
         let call = IErc20::transferFromCall { from, to, amount };
-        Call::contract(self.address, &call, format!("moving {amount} of token {} from {from} to {to}", self.address))
+        Call::contract(
+            self.address,
+            &call,
+            format!("moving {amount} of token {} from {from} to {to}", self.address),
+        )
     }
 
     /// Allows `amount` more.
@@ -110,14 +129,28 @@ impl Token {
     /// As [`approve`](Self::approve).
     pub fn increase_allowance(&self, spender: Address, amount: U256) -> Result<Call, ChainError> {
         self.refuse_router(spender, amount)?;
-        let call = IErc20::increaseAllowanceCall { spender, addedValue: amount };
-        Ok(Call::contract(self.address, &call, format!("allowing {spender} {amount} more of token {}", self.address)))
+        let call = IErc20::increaseAllowanceCall {
+            spender,
+            addedValue: amount,
+        };
+        Ok(Call::contract(
+            self.address,
+            &call,
+            format!("allowing {spender} {amount} more of token {}", self.address),
+        ))
     }
 
     /// Allows `amount` less.
     pub fn decrease_allowance(&self, spender: Address, amount: U256) -> Call {
-        let call = IErc20::decreaseAllowanceCall { spender, subtractedValue: amount };
-        Call::contract(self.address, &call, format!("allowing {spender} {amount} less of token {}", self.address))
+        let call = IErc20::decreaseAllowanceCall {
+            spender,
+            subtractedValue: amount,
+        };
+        Call::contract(
+            self.address,
+            &call,
+            format!("allowing {spender} {amount} less of token {}", self.address),
+        )
     }
 
     /// The approval that makes the allowance exactly `amount`, or nothing if it is that already.
@@ -131,7 +164,11 @@ impl Token {
         amount: U256,
     ) -> Result<Option<Call>, ChainError> {
         let standing = self.allowance(owner, spender).await?;
-        if standing == amount { Ok(None) } else { self.approve(spender, amount).map(Some) }
+        if standing == amount {
+            Ok(None)
+        } else {
+            self.approve(spender, amount).map(Some)
+        }
     }
 
     pub(crate) fn chain(&self) -> &Chain {

@@ -58,7 +58,9 @@ pub struct Receipt {
 impl Receipt {
     /// The events of one kind, with the log each came from.
     pub fn events<E: SolEvent>(&self) -> impl Iterator<Item = (&Log, E)> {
-        self.logs.iter().filter_map(|log| Some((log, E::decode_log_data(log.data()).ok()?)))
+        self.logs
+            .iter()
+            .filter_map(|log| Some((log, E::decode_log_data(log.data()).ok()?)))
     }
 
     /// The first event of a kind that `contract` emitted.
@@ -67,10 +69,12 @@ impl Receipt {
     /// There is none, so the contract is not what it was taken for.
     pub fn event<E: SolEvent>(&self, contract: Address) -> Result<E, ChainError> {
         let found = self.events::<E>().find(|(log, _)| log.address() == contract);
-        found.map(|(_, event)| event).ok_or_else(|| ChainError::UnexpectedAnswer {
-            what: format!("transaction {}", self.transaction),
-            why: format!("no event {} of {contract}", E::SIGNATURE),
-        })
+        found
+            .map(|(_, event)| event)
+            .ok_or_else(|| ChainError::UnexpectedAnswer {
+                what: format!("transaction {}", self.transaction),
+                why: format!("no event {} of {contract}", E::SIGNATURE),
+            })
     }
 }
 
@@ -110,7 +114,11 @@ impl Chain {
         };
         tracing::debug!(transaction = %signed.hash, nonce = signed.nonce, label = call.label, "sent");
         let receipt = self.wait(&signed).await?;
-        if receipt.success { Ok(receipt) } else { Err(self.failure(&call, &receipt).await) }
+        if receipt.success {
+            Ok(receipt)
+        } else {
+            Err(self.failure(&call, &receipt).await)
+        }
     }
 
     /// Signs a call with a nonce of the caller's choice and broadcasts nothing.
@@ -120,17 +128,33 @@ impl Chain {
     ///
     /// # Errors
     /// A refusal of the estimate's execution, lack of ether, or no answer.
-    pub async fn prepare(&self, wallet: &Wallet, call: &Call, nonce: u64) -> Result<SignedTransaction, ChainError> {
+    pub async fn prepare(
+        &self,
+        wallet: &Wallet,
+        call: &Call,
+        nonce: u64,
+    ) -> Result<SignedTransaction, ChainError> {
         let from = wallet.address();
+        let have = self.balance(from).await?;
+        let no_funds = |need| ChainError::NoFunds {
+            address: from,
+            label: call.label.clone(),
+            need,
+            have,
+        };
+        if have < call.value {
+            return Err(no_funds(call.value));
+        }
         let gas_limit = match call.gas {
             Some(gas) => gas,
             None => self.estimate_gas(from, call).await?,
         };
-        let fees = self.ask("its fees", || self.provider().estimate_eip1559_fees()).await?;
-        let need = U256::from(gas_limit) * U256::from(fees.max_fee_per_gas) + call.value;
-        let have = self.balance(from).await?;
+        let fees = self
+            .ask("its fees", || self.provider().estimate_eip1559_fees())
+            .await?;
+        let need = (U256::from(gas_limit) * U256::from(fees.max_fee_per_gas)).saturating_add(call.value);
         if have < need {
-            return Err(ChainError::NoFunds { address: from, label: call.label.clone(), need, have });
+            return Err(no_funds(need));
         }
         wallet.sign_transaction(TxEip1559 {
             chain_id: self.id(),
@@ -151,12 +175,16 @@ impl Chain {
     /// Another transaction took its nonce, the chain refuses it, or no answer.
     pub async fn broadcast(&self, signed: &SignedTransaction) -> Result<(), ChainError> {
         let what = format!("transaction {}", signed.hash);
-        let sent = self.ask(&what, || self.provider().send_raw_transaction(&signed.raw)).await;
+        let sent = self
+            .ask(&what, || self.provider().send_raw_transaction(&signed.raw))
+            .await;
         let error = match sent {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        let ChainError::Refused { source, .. } = &error else { return Err(error) };
+        let ChainError::Refused { source, .. } = &error else {
+            return Err(error);
+        };
         if says(source, "already known") || says(source, "already imported") {
             return Ok(());
         }
@@ -165,7 +193,13 @@ impl Chain {
             return Ok(());
         }
         let taken = says(source, "nonce too low") || says(source, "replacement transaction underpriced");
-        Err(if taken { ChainError::NonceTaken { transaction: signed.hash } } else { error })
+        Err(if taken {
+            ChainError::NonceTaken {
+                transaction: signed.hash,
+            }
+        } else {
+            error
+        })
     }
 
     /// The receipt of a transaction, or nothing while it is not mined.
@@ -174,9 +208,14 @@ impl Chain {
     /// No answer.
     pub async fn receipt(&self, transaction: B256) -> Result<Option<Receipt>, ChainError> {
         let receipt = self
-            .ask("a receipt", || async { self.provider().get_transaction_receipt(transaction).await })
+            .ask("a receipt", || async {
+                self.provider().get_transaction_receipt(transaction).await
+            })
             .await?;
-        Ok(receipt.map(Receipt::from))
+        // Some nodes tell of transactions that are still waiting.
+        Ok(receipt
+            .filter(|receipt| receipt.block_number.is_some())
+            .map(Receipt::from))
     }
 
     /// Waits for the receipt of a transaction that was sent.
@@ -190,10 +229,25 @@ impl Chain {
                 return Ok(receipt);
             }
             if start.elapsed() >= self.deadline() {
-                return Err(ChainError::Deadline { transaction: signed.hash, seconds: self.deadline().as_secs() });
+                return Err(self.never_mined(signed).await?);
             }
             tokio::time::sleep(self.poll()).await;
         }
+    }
+
+    /// Why a transaction is not mined after the deadline: another one has its nonce, or it still waits.
+    async fn never_mined(&self, signed: &SignedTransaction) -> Result<ChainError, ChainError> {
+        if self.mined_transaction_count(signed.from).await? > signed.nonce
+            && self.receipt(signed.hash).await?.is_none()
+        {
+            return Ok(ChainError::NonceTaken {
+                transaction: signed.hash,
+            });
+        }
+        Ok(ChainError::Deadline {
+            transaction: signed.hash,
+            seconds: self.deadline().as_secs(),
+        })
     }
 
     /// The next nonce of an address: how many transactions it sent, pending ones included.
@@ -212,8 +266,10 @@ impl Chain {
     /// # Errors
     /// No answer.
     pub async fn mined_transaction_count(&self, address: Address) -> Result<u64, ChainError> {
-        self.ask("a transaction count", || async { self.provider().get_transaction_count(address).latest().await })
-            .await
+        self.ask("a transaction count", || async {
+            self.provider().get_transaction_count(address).latest().await
+        })
+        .await
     }
 
     /// Why a mined call failed: the call again, on the state after its block.
@@ -225,7 +281,11 @@ impl Chain {
             Err(ChainError::Reverted { source, .. }) => source,
             _ => Revert::from_data(&[]),
         };
-        ChainError::Failed { label: call.label.clone(), transaction: receipt.transaction, source }
+        ChainError::Failed {
+            label: call.label.clone(),
+            transaction: receipt.transaction,
+            source,
+        }
     }
 
     /// Gas with a margin; a call that would fail gives its reason instead.
@@ -239,5 +299,7 @@ impl Chain {
 }
 
 fn says(error: &TransportError, words: &str) -> bool {
-    error.as_error_resp().is_some_and(|response| response.message.to_lowercase().contains(words))
+    error
+        .as_error_resp()
+        .is_some_and(|response| response.message.to_lowercase().contains(words))
 }

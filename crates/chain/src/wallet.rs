@@ -40,7 +40,10 @@ impl Wallet {
 
     /// A wallet from an alloy signer.
     pub fn from_signer(signer: PrivateKeySigner) -> Self {
-        Self { signer, sending: Arc::default() }
+        Self {
+            signer,
+            sending: Arc::default(),
+        }
     }
 
     /// Opens a Web3 Secret Storage (version 3) keystore file. Trailing line breaks of the password do not count.
@@ -54,11 +57,18 @@ impl Wallet {
         let password = read_password(password)?;
         let key = eth_keystore::decrypt_key(path, password.as_slice()).map(Zeroizing::new);
         let key = key.map_err(|source| match source {
-            eth_keystore::KeystoreError::MacMismatch => WalletError::WrongPassword { path: path.to_owned() },
-            source => WalletError::Keystore { path: path.to_owned(), source },
+            eth_keystore::KeystoreError::MacMismatch => WalletError::WrongPassword {
+                path: path.to_owned(),
+            },
+            source => WalletError::Keystore {
+                path: path.to_owned(),
+                source,
+            },
         })?;
-        let signer = PrivateKeySigner::from_slice(&key)
-            .map_err(|_| WalletError::NotAKeystore { path: path.to_owned(), why: "it holds no secp256k1 key".into() })?;
+        let signer = PrivateKeySigner::from_slice(&key).map_err(|_| WalletError::NotAKeystore {
+            path: path.to_owned(),
+            why: "it holds no secp256k1 key".into(),
+        })?;
         Ok(Self::from_signer(signer))
     }
 
@@ -67,8 +77,10 @@ impl Wallet {
     /// # Errors
     /// As [`from_keystore`](Self::from_keystore), or an unreadable password file.
     pub fn from_keystore_file(path: &Path, password_file: &Path) -> Result<Self, WalletError> {
-        let password = fs::File::open(password_file)
-            .map_err(|source| WalletError::File { path: password_file.to_owned(), source })?;
+        let password = fs::File::open(password_file).map_err(|source| WalletError::File {
+            path: password_file.to_owned(),
+            source,
+        })?;
         Self::from_keystore(path, password)
     }
 
@@ -78,10 +90,18 @@ impl Wallet {
     /// A variable that is not set or holds no key. The error never shows its contents.
     pub fn from_environment(variable: &str) -> Result<Self, WalletError> {
         let text = std::env::var(variable).map(Zeroizing::new);
-        let text = text.map_err(|_| WalletError::NoVariable { variable: variable.to_owned() })?;
-        let bad = || WalletError::BadVariable { variable: variable.to_owned() };
-        let key = alloy::hex::decode(text.trim()).map(Zeroizing::new).map_err(|_| bad())?;
-        PrivateKeySigner::from_slice(&key).map(Self::from_signer).map_err(|_| bad())
+        let text = text.map_err(|_| WalletError::NoVariable {
+            variable: variable.to_owned(),
+        })?;
+        let bad = || WalletError::BadVariable {
+            variable: variable.to_owned(),
+        };
+        let key = alloy::hex::decode(text.trim())
+            .map(Zeroizing::new)
+            .map_err(|_| bad())?;
+        PrivateKeySigner::from_slice(&key)
+            .map(Self::from_signer)
+            .map_err(|_| bad())
     }
 
     /// Writes the key to a new keystore file, readable by its owner alone, encrypted with the password.
@@ -95,20 +115,37 @@ impl Wallet {
         if password.is_empty() {
             return Err(WalletError::EmptyPassword);
         }
-        let file_error = |source| WalletError::File { path: path.to_owned(), source };
+        let file_error = |source| WalletError::File {
+            path: path.to_owned(),
+            source,
+        };
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
         fs::create_dir_all(folder).map_err(file_error)?;
         // A private temporary folder beside the target: the file inside has its final mode before anyone can open it.
-        let scratch = tempfile::Builder::new().prefix(".keystore-").tempdir_in(folder).map_err(file_error)?;
+        let scratch = tempfile::Builder::new()
+            .prefix(".keystore-")
+            .tempdir_in(folder)
+            .map_err(file_error)?;
         let key = Zeroizing::new(self.signer.to_bytes().0);
-        eth_keystore::encrypt_key(scratch.path(), &mut OsRng, key.as_slice(), password.as_slice(), Some("key"))
-            .map_err(|source| WalletError::Keystore { path: path.to_owned(), source })?;
+        eth_keystore::encrypt_key(
+            scratch.path(),
+            &mut OsRng,
+            key.as_slice(),
+            password.as_slice(),
+            Some("key"),
+        )
+        .map_err(|source| WalletError::Keystore {
+            path: path.to_owned(),
+            source,
+        })?;
         let written = scratch.path().join("key");
         restrict(&written).map_err(file_error)?;
-        fs::File::open(&written).and_then(|file| file.sync_all()).map_err(file_error)?;
+        fs::File::open(&written)
+            .and_then(|file| file.sync_all())
+            .map_err(file_error)?;
         // A hard link fails where a rename would replace.
         fs::hard_link(&written, path).map_err(file_error)
     }
@@ -123,14 +160,20 @@ impl Wallet {
     /// # Errors
     /// A failure of the signer, which a key in memory does not have.
     pub fn sign_message(&self, message: &[u8]) -> Result<Signature, ChainError> {
-        self.signer.sign_message_sync(message).map_err(|source| self.signing_error("a message", source))
+        self.signer
+            .sign_message_sync(message)
+            .map_err(|source| self.signing_error("a message", source))
     }
 
     /// Signs EIP-712 typed data in a domain.
     ///
     /// # Errors
     /// As [`sign_message`](Self::sign_message).
-    pub fn sign_typed_data<T: SolStruct>(&self, data: &T, domain: &Eip712Domain) -> Result<Signature, ChainError> {
+    pub fn sign_typed_data<T: SolStruct>(
+        &self,
+        data: &T,
+        domain: &Eip712Domain,
+    ) -> Result<Signature, ChainError> {
         self.sign_hash(data.eip712_signing_hash(domain), "typed data")
     }
 
@@ -160,11 +203,17 @@ impl Wallet {
     }
 
     fn sign_hash(&self, hash: B256, what: &str) -> Result<Signature, ChainError> {
-        self.signer.sign_hash_sync(&hash).map_err(|source| self.signing_error(what, source))
+        self.signer
+            .sign_hash_sync(&hash)
+            .map_err(|source| self.signing_error(what, source))
     }
 
     fn signing_error(&self, what: &str, source: alloy::signers::Error) -> ChainError {
-        ChainError::Signing { address: self.address(), what: what.to_owned(), source }
+        ChainError::Signing {
+            address: self.address(),
+            what: what.to_owned(),
+            source,
+        }
     }
 }
 
@@ -217,7 +266,9 @@ pub enum WalletError {
         source: eth_keystore::KeystoreError,
     },
     /// An environment variable that is not set.
-    #[error("the environment variable {variable} is not set; put a private key in it or name a keystore file")]
+    #[error(
+        "the environment variable {variable} is not set; put a private key in it or name a keystore file"
+    )]
     NoVariable {
         /// Which.
         variable: String,
@@ -243,15 +294,27 @@ impl WalletError {
 /// Refuses what the keystore library would trust: a derived key too short to slice, or scrypt parameters that would
 /// take the machine's memory.
 fn check_keystore(path: &Path) -> Result<(), WalletError> {
-    let file_error = |source| WalletError::File { path: path.to_owned(), source };
-    let refuse = |why: &str| Err(WalletError::NotAKeystore { path: path.to_owned(), why: why.to_owned() });
+    let file_error = |source| WalletError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let refuse = |why: &str| {
+        Err(WalletError::NotAKeystore {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    };
     let file = fs::File::open(path).map_err(file_error)?;
     let mut text = Vec::new();
-    file.take(KEYSTORE_LIMIT + 1).read_to_end(&mut text).map_err(file_error)?;
+    file.take(KEYSTORE_LIMIT + 1)
+        .read_to_end(&mut text)
+        .map_err(file_error)?;
     if text.len() as u64 > KEYSTORE_LIMIT {
         return refuse("it is larger than any keystore");
     }
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else { return refuse("it is not JSON") };
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else {
+        return refuse("it is not JSON");
+    };
     if json["version"] != 3 {
         return refuse("its version is not 3");
     }
@@ -259,7 +322,10 @@ fn check_keystore(path: &Path) -> Result<(), WalletError> {
     if parameters["dklen"] != 32 {
         return refuse("its derived key is not 32 bytes long");
     }
-    let memory = parameters["n"].as_u64().unwrap_or(0).saturating_mul(parameters["r"].as_u64().unwrap_or(0));
+    let memory = parameters["n"]
+        .as_u64()
+        .unwrap_or(0)
+        .saturating_mul(parameters["r"].as_u64().unwrap_or(0));
     let work = memory.saturating_mul(parameters["p"].as_u64().unwrap_or(0));
     if memory > SCRYPT_LIMIT || work > SCRYPT_LIMIT {
         return refuse("its scrypt parameters ask for too much memory");
@@ -318,8 +384,14 @@ mod tests {
         let cases = [
             ("not json", "not JSON"),
             (r#"{"version":1}"#, "version is not 3"),
-            (r#"{"version":3,"crypto":{"kdfparams":{"dklen":4,"c":1,"prf":"hmac-sha256","salt":"00"}}}"#, "32 bytes"),
-            (r#"{"version":3,"crypto":{"kdfparams":{"dklen":32,"n":4294967296,"r":8,"p":1,"salt":"00"}}}"#, "memory"),
+            (
+                r#"{"version":3,"crypto":{"kdfparams":{"dklen":4,"c":1,"prf":"hmac-sha256","salt":"00"}}}"#,
+                "32 bytes",
+            ),
+            (
+                r#"{"version":3,"crypto":{"kdfparams":{"dklen":32,"n":4294967296,"r":8,"p":1,"salt":"00"}}}"#,
+                "memory",
+            ),
         ];
         for (text, expected) in cases {
             fs::write(&path, text).unwrap();
@@ -327,7 +399,10 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         }
         fs::write(&path, r#"{"version":3,"crypto":{"kdfparams":{"dklen":32}}}"#).unwrap();
-        assert!(matches!(Wallet::from_keystore(&path, &b"p"[..]), Err(WalletError::Keystore { .. })));
+        assert!(matches!(
+            Wallet::from_keystore(&path, &b"p"[..]),
+            Err(WalletError::Keystore { .. })
+        ));
     }
 
     #[test]
@@ -335,13 +410,20 @@ mod tests {
         let wallet = Wallet::random();
         assert_eq!(format!("{wallet:?}"), format!("Wallet({})", wallet.address()));
         let error = Wallet::from_environment("POSTHUMAN_NO_SUCH_VARIABLE").unwrap_err();
-        assert!(error.to_string().contains("POSTHUMAN_NO_SUCH_VARIABLE is not set"));
+        assert!(
+            error
+                .to_string()
+                .contains("POSTHUMAN_NO_SUCH_VARIABLE is not set")
+        );
     }
 
     #[test]
     fn messages_recover_to_the_address() {
         let wallet = Wallet::random();
         let signature = wallet.sign_message(b"hello").unwrap();
-        assert_eq!(signature.recover_address_from_msg(b"hello").unwrap(), wallet.address());
+        assert_eq!(
+            signature.recover_address_from_msg(b"hello").unwrap(),
+            wallet.address()
+        );
     }
 }

@@ -24,7 +24,10 @@ pub const ELENA: u32 = 6;
 
 /// The wallet of a devnet account by its index (BIP-44 path `m/44'/60'/0'/0/INDEX`). Anvil gives ether to 0 to 9.
 pub fn account(index: u32) -> Wallet {
-    let signer = MnemonicBuilder::english().phrase(MNEMONIC).index(index).and_then(|builder| builder.build());
+    let signer = MnemonicBuilder::english()
+        .phrase(MNEMONIC)
+        .index(index)
+        .and_then(|builder| builder.build());
     Wallet::from_signer(signer.expect("the mnemonic is valid and every index has a path"))
 }
 
@@ -36,7 +39,13 @@ mod tests {
 
     #[test]
     fn the_first_account_is_the_well_known_one() {
-        assert_eq!(account(OWNER).address(), address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266"));
-        assert_eq!(account(NODE).address(), address!("70997970C51812dc3A010C7d01b50e0d17dc79C8"));
+        assert_eq!(
+            account(OWNER).address(),
+            address!("f39Fd6e51aad88F6F4ce6aB8827279cffFb92266")
+        );
+        assert_eq!(
+            account(NODE).address(),
+            address!("70997970C51812dc3A010C7d01b50e0d17dc79C8")
+        );
     }
 }

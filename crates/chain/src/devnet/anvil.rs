@@ -47,8 +47,15 @@ pub(super) struct Anvil {
 impl Anvil {
     pub(super) async fn start(options: AnvilOptions) -> Result<Self, DevnetError> {
         check_port(options.port)?;
-        let file_error = |source| DevnetError::File { path: options.log.clone(), source };
-        let log = File::options().create(true).append(true).open(&options.log).map_err(file_error)?;
+        let file_error = |source| DevnetError::File {
+            path: options.log.clone(),
+            source,
+        };
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&options.log)
+            .map_err(file_error)?;
         let command = command(&options, &log).map_err(file_error)?;
         let (ready, started) = oneshot::channel();
         let (stop, stopped) = channel();
@@ -57,19 +64,31 @@ impl Anvil {
             .name("anvil".into())
             .spawn(move || keep(command, log, ready, &stopped))
             .map_err(file_error)?;
-        let mut anvil = Self { port: 0, stop: Some(stop), keeper: Some(keeper) };
+        let mut anvil = Self {
+            port: 0,
+            stop: Some(stop),
+            keeper: Some(keeper),
+        };
         let failed = |why: String| {
             let why = last_words(&options.log).unwrap_or(why);
             if why.contains("Address already in use") {
                 return DevnetError::PortTaken { port: options.port };
             }
-            DevnetError::AnvilFailed { why, log: options.log.clone() }
+            DevnetError::AnvilFailed {
+                why,
+                log: options.log.clone(),
+            }
         };
         anvil.port = match tokio::time::timeout(START_TIMEOUT, started).await {
             Ok(Ok(Ok(port))) => port,
             Ok(Ok(Err(why))) => return Err(failed(why)),
             Ok(Err(_)) => return Err(failed("it ended at once".into())),
-            Err(_) => return Err(failed(format!("it did not listen within {} s", START_TIMEOUT.as_secs()))),
+            Err(_) => {
+                return Err(failed(format!(
+                    "it did not listen within {} s",
+                    START_TIMEOUT.as_secs()
+                )));
+            }
         };
         Ok(anvil)
     }
@@ -105,10 +124,25 @@ fn check_port(port: u16) -> Result<(), DevnetError> {
 
 fn command(options: &AnvilOptions, log: &File) -> std::io::Result<Command> {
     let mut command = Command::new(&options.binary);
-    command.args(["--host", "127.0.0.1", "--color", "never", "--no-request-size-limit", "--prune-history", "100"]);
-    command.arg("--port").arg(options.port.to_string()).arg("--chain-id").arg(options.chain_id.to_string());
+    command.args([
+        "--host",
+        "127.0.0.1",
+        "--color",
+        "never",
+        "--no-request-size-limit",
+        "--prune-history",
+        "100",
+    ]);
+    command
+        .arg("--port")
+        .arg(options.port.to_string())
+        .arg("--chain-id")
+        .arg(options.chain_id.to_string());
     if let Some(seconds) = options.mine_every {
-        command.arg("--mixed-mining").arg("--block-time").arg(seconds.to_string());
+        command
+            .arg("--mixed-mining")
+            .arg("--block-time")
+            .arg(seconds.to_string());
     }
     if let Some(state) = &options.state {
         command.arg("--state").arg(state).args(["--state-interval", "5"]);
@@ -116,7 +150,10 @@ fn command(options: &AnvilOptions, log: &File) -> std::io::Result<Command> {
     if let Some(load) = &options.load {
         command.arg("--load-state").arg(load);
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log.try_clone()?);
     // Its own group: an interrupt from the terminal ends this program first, which then ends anvil in order.
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -134,9 +171,10 @@ fn keep(mut command: Command, log: File, ready: oneshot::Sender<Result<u16, Stri
             return;
         }
     };
-    let reader = child.stdout.take().map(|stdout| {
-        std::thread::spawn(move || follow(BufReader::new(stdout), log, ready))
-    });
+    let reader = child
+        .stdout
+        .take()
+        .map(|stdout| std::thread::spawn(move || follow(BufReader::new(stdout), log, ready)));
     loop {
         match stop.recv_timeout(LOOK_INTERVAL) {
             Err(RecvTimeoutError::Timeout) => {
@@ -178,7 +216,11 @@ fn follow(output: impl BufRead, mut log: File, ready: oneshot::Sender<Result<u16
         last = line;
     }
     if let Some(ready) = ready {
-        let _ = ready.send(Err(if last.is_empty() { "it ended at once".into() } else { last }));
+        let _ = ready.send(Err(if last.is_empty() {
+            "it ended at once".into()
+        } else {
+            last
+        }));
     }
 }
 
@@ -205,5 +247,8 @@ fn end(child: &mut Child) {
 /// The last line of a log, where anvil's complaints end up.
 fn last_words(log: &Path) -> Option<String> {
     let text = std::fs::read_to_string(log).ok()?;
-    text.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.chars().take(300).collect())
+    text.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .map(|line| line.chars().take(300).collect())
 }

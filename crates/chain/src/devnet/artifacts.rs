@@ -38,11 +38,17 @@ impl Artifacts {
     /// # Errors
     /// The packages are not in it.
     pub fn open(folder: &Path) -> Result<Self, DevnetError> {
-        let complete = [CURRENT, EARLIER].iter().all(|package| folder.join(package).join("artifacts").is_dir());
+        let complete = [CURRENT, EARLIER]
+            .iter()
+            .all(|package| folder.join(package).join("artifacts").is_dir());
         if !complete {
-            return Err(DevnetError::ContractsMissing { path: folder.to_owned() });
+            return Err(DevnetError::ContractsMissing {
+                path: folder.to_owned(),
+            });
         }
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self {
+            folder: folder.to_owned(),
+        })
     }
 
     /// The file of a contract, named by its source (`df/Splitter.sol`) and its own name.
@@ -51,19 +57,32 @@ impl Artifacts {
             Version::Current => CURRENT,
             Version::Earlier => EARLIER,
         };
-        self.folder.join(package).join("artifacts/contracts").join(source).join(format!("{contract}.json"))
+        self.folder
+            .join(package)
+            .join("artifacts/contracts")
+            .join(source)
+            .join(format!("{contract}.json"))
     }
 
     /// Creation code of a contract, without arguments.
     ///
     /// # Errors
     /// A missing file, or one of another shape.
-    pub fn creation_code(&self, version: Version, source: &str, contract: &str) -> Result<Vec<u8>, DevnetError> {
+    pub fn creation_code(
+        &self,
+        version: Version,
+        source: &str,
+        contract: &str,
+    ) -> Result<Vec<u8>, DevnetError> {
         let path = self.path(version, source, contract);
-        let text = fs::read(&path).map_err(|source| DevnetError::File { path: path.clone(), source })?;
+        let text = fs::read(&path).map_err(|source| DevnetError::File {
+            path: path.clone(),
+            source,
+        })?;
         let artifact: Option<Artifact> = serde_json::from_slice(&text).ok();
         let code = artifact.and_then(|artifact| alloy::hex::decode(artifact.bytecode).ok());
-        code.filter(|code| !code.is_empty()).ok_or(DevnetError::BadArtifact { path })
+        code.filter(|code| !code.is_empty())
+            .ok_or(DevnetError::BadArtifact { path })
     }
 }
 
@@ -74,7 +93,10 @@ pub fn contracts_folder() -> PathBuf {
         return folder.into();
     }
     let here = std::env::current_dir().unwrap_or_default();
-    let found = here.ancestors().map(|folder| folder.join("contracts")).find(|folder| folder.join("package-lock.json").is_file());
+    let found = here
+        .ancestors()
+        .map(|folder| folder.join("contracts"))
+        .find(|folder| folder.join("package-lock.json").is_file());
     found.unwrap_or_else(|| here.join("contracts"))
 }
 
@@ -91,11 +113,15 @@ pub fn find_anvil(contracts: &Path) -> Result<PathBuf, DevnetError> {
         "aarch64" => "arm64",
         _ => "amd64",
     };
-    let installed = contracts.join(format!("node_modules/@foundry-rs/anvil-{system}-{machine}/bin/anvil"));
+    let installed = contracts.join(format!(
+        "node_modules/@foundry-rs/anvil-{system}-{machine}/bin/anvil"
+    ));
     if installed.is_file() {
         return Ok(installed);
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("anvil")).find(|file| file.is_file());
+    let found = std::env::split_paths(&path)
+        .map(|folder| folder.join("anvil"))
+        .find(|file| file.is_file());
     found.ok_or(DevnetError::AnvilMissing { looked: installed })
 }

@@ -25,7 +25,11 @@ pub(super) struct Deployed {
 }
 
 /// The deployed state of these packages, made now if there is none.
-pub(super) async fn deployed(contracts: &Path, folder: &Path, binary: &Path) -> Result<Deployed, DevnetError> {
+pub(super) async fn deployed(
+    contracts: &Path,
+    folder: &Path,
+    binary: &Path,
+) -> Result<Deployed, DevnetError> {
     let home = folder.join(key(contracts)?);
     if let Some(found) = look(&home) {
         return Ok(found);
@@ -36,15 +40,26 @@ pub(super) async fn deployed(contracts: &Path, folder: &Path, binary: &Path) -> 
     let lock = File::create(&lock_path).map_err(file_error(&lock_path))?;
     // Waiting for a lock blocks its thread. The lock ends when the file is dropped.
     let lock = tokio::task::spawn_blocking(move || lock.lock().map(|()| lock)).await;
-    let _lock = lock.map_err(std::io::Error::other).and_then(|lock| lock).map_err(file_error(&lock_path))?;
+    let _lock = lock
+        .map_err(std::io::Error::other)
+        .and_then(|lock| lock)
+        .map_err(file_error(&lock_path))?;
     if let Some(found) = look(&home) {
         return Ok(found);
     }
     make(&artifacts, folder, &home, binary).await
 }
 
-async fn make(artifacts: &Artifacts, folder: &Path, home: &Path, binary: &Path) -> Result<Deployed, DevnetError> {
-    let scratch = tempfile::Builder::new().prefix("deploying-").tempdir_in(folder).map_err(file_error(folder))?;
+async fn make(
+    artifacts: &Artifacts,
+    folder: &Path,
+    home: &Path,
+    binary: &Path,
+) -> Result<Deployed, DevnetError> {
+    let scratch = tempfile::Builder::new()
+        .prefix("deploying-")
+        .tempdir_in(folder)
+        .map_err(file_error(folder))?;
     let state = scratch.path().join(STATE);
     let anvil = Anvil::start(AnvilOptions {
         binary: binary.to_owned(),
@@ -63,7 +78,10 @@ async fn make(artifacts: &Artifacts, folder: &Path, home: &Path, binary: &Path) 
     fs::metadata(&state).map_err(file_error(&state))?;
     book.write(&scratch.path().join(ADDRESSES))?;
     fs::rename(scratch.keep(), home).map_err(file_error(home))?;
-    Ok(Deployed { state: home.join(STATE), book })
+    Ok(Deployed {
+        state: home.join(STATE),
+        book,
+    })
 }
 
 /// A finished folder appears as a whole, by a rename.
@@ -76,12 +94,22 @@ fn look(home: &Path) -> Option<Deployed> {
 /// Whatever changes the deployed chain changes the key: the pinned versions, and the code that deploys.
 fn key(contracts: &Path) -> Result<String, DevnetError> {
     let lock = contracts.join("package-lock.json");
-    let pinned = fs::read(&lock).map_err(|_| DevnetError::ContractsMissing { path: contracts.to_owned() })?;
-    let code = [include_str!("deploy.rs"), include_str!("anvil.rs"), include_str!("mod.rs")].concat();
+    let pinned = fs::read(&lock).map_err(|_| DevnetError::ContractsMissing {
+        path: contracts.to_owned(),
+    })?;
+    let code = [
+        include_str!("deploy.rs"),
+        include_str!("anvil.rs"),
+        include_str!("mod.rs"),
+    ]
+    .concat();
     let digest = keccak256([pinned.as_slice(), code.as_bytes()].concat());
     Ok(alloy::hex::encode(&digest[..8]))
 }
 
 fn file_error(path: &Path) -> impl Fn(std::io::Error) -> DevnetError {
-    move |source| DevnetError::File { path: path.to_owned(), source }
+    move |source| DevnetError::File {
+        path: path.to_owned(),
+        source,
+    }
 }

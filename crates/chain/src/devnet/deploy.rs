@@ -42,14 +42,32 @@ struct Plan<'a> {
 }
 
 /// Deploys everything and says where it is.
-pub(super) async fn deploy(chain: &Chain, owner: &Wallet, artifacts: &Artifacts) -> Result<AddressBook, DevnetError> {
+pub(super) async fn deploy(
+    chain: &Chain,
+    owner: &Wallet,
+    artifacts: &Artifacts,
+) -> Result<AddressBook, DevnetError> {
     let failed = |step: &str| {
         let step = step.to_owned();
-        move |source| DevnetError::Deployment { step, source: Box::new(source) }
+        move |source| DevnetError::Deployment {
+            step,
+            source: Box::new(source),
+        }
     };
-    let first_nonce = chain.transaction_count(owner.address()).await.map_err(failed("counting transactions"))?;
-    let start_block = chain.block_number().await.map_err(failed("reading the newest block"))?;
-    let mut plan = Plan { artifacts, owner: owner.address(), first_nonce, steps: Vec::new() };
+    let first_nonce = chain
+        .transaction_count(owner.address())
+        .await
+        .map_err(failed("counting transactions"))?;
+    let start_block = chain
+        .block_number()
+        .await
+        .map_err(failed("reading the newest block"))?;
+    let mut plan = Plan {
+        artifacts,
+        owner: owner.address(),
+        first_nonce,
+        steps: Vec::new(),
+    };
     let mut book = plan.suite()?;
     book.start_block = start_block;
     let mut sent = Vec::with_capacity(plan.steps.len());
@@ -92,10 +110,16 @@ impl Plan<'_> {
         let dai = self.mock_token("DAI", 18)?;
         let usdc = self.mock_token("USDC", 6)?;
         let owners = (self.owner, self.owner).abi_encode_params();
-        let collector =
-            self.create("communityFee/OPFCommunityFeeCollector.sol", "OPFCommunityFeeCollector", owners.clone())?;
-        let enterprise_collector =
-            self.create("communityFee/EnterpriseFeeCollector.sol", "EnterpriseFeeCollector", owners)?;
+        let collector = self.create(
+            "communityFee/OPFCommunityFeeCollector.sol",
+            "OPFCommunityFeeCollector",
+            owners.clone(),
+        )?;
+        let enterprise_collector = self.create(
+            "communityFee/EnterpriseFeeCollector.sol",
+            "EnterpriseFeeCollector",
+            owners,
+        )?;
         let pool_template = self.create("pools/balancer/BPool.sol", "BPool", Vec::new())?;
         let router_arguments =
             (self.owner, ocean, pool_template, collector, Vec::<Address>::new()).abi_encode_params();
@@ -103,7 +127,11 @@ impl Plan<'_> {
         let exchanges = self.exchanges(router, enterprise_collector)?;
         let datatokens = [
             self.create("templates/ERC20Template.sol", "ERC20Template", Vec::new())?,
-            self.create("templates/ERC20TemplateEnterprise.sol", "ERC20TemplateEnterprise", Vec::new())?,
+            self.create(
+                "templates/ERC20TemplateEnterprise.sol",
+                "ERC20TemplateEnterprise",
+                Vec::new(),
+            )?,
             self.create("templates/ERC20Template3.sol", "ERC20Template3", Vec::new())?,
             self.create("templates/ERC20Template4.sol", "ERC20Template4", Vec::new())?,
         ];
@@ -145,7 +173,11 @@ impl Plan<'_> {
         self.create("utils/mock/MockERC20Decimals.sol", "MockERC20Decimals", arguments)
     }
 
-    fn exchanges(&mut self, router: Address, enterprise_collector: Address) -> Result<Exchanges, DevnetError> {
+    fn exchanges(
+        &mut self,
+        router: Address,
+        enterprise_collector: Address,
+    ) -> Result<Exchanges, DevnetError> {
         let with_router = router.abi_encode();
         let fixed_rate = "pools/fixedRate/FixedRateExchange.sol";
         Ok(Exchanges {
@@ -176,14 +208,32 @@ impl Plan<'_> {
         dai: Address,
     ) {
         for template in &datatokens[1..] {
-            self.call(factory, &INftFactory::addTokenTemplateCall { _templateAddress: *template });
+            self.call(
+                factory,
+                &INftFactory::addTokenTemplateCall {
+                    _templateAddress: *template,
+                },
+            );
         }
         self.call(router, &IRouter::addFactoryCall { _factory: factory });
         for exchange in [exchanges.current, exchanges.enterprise, exchanges.resale] {
-            self.call(router, &IRouter::addFixedRateContractCall { _fixedRate: exchange });
+            self.call(
+                router,
+                &IRouter::addFixedRateContractCall { _fixedRate: exchange },
+            );
         }
-        self.call(router, &IRouter::addDispenserContractCall { _dispenser: dispenser });
-        self.call(router, &IRouter::addSSContractCall { _ssContract: exchanges.side_staking });
+        self.call(
+            router,
+            &IRouter::addDispenserContractCall {
+                _dispenser: dispenser,
+            },
+        );
+        self.call(
+            router,
+            &IRouter::addSSContractCall {
+                _ssContract: exchanges.side_staking,
+            },
+        );
         self.call(router, &IRouter::addApprovedTokenCall { tokenAddress: dai });
         self.call(
             router,
@@ -194,7 +244,12 @@ impl Plan<'_> {
                 _newProviderFee: U256::from(PROVIDER_FEE_SHARE),
             },
         );
-        self.call(router, &IRouter::updateMinVestingPeriodCall { _newPeriod: U256::ZERO });
+        self.call(
+            router,
+            &IRouter::updateMinVestingPeriodCall {
+                _newPeriod: U256::ZERO,
+            },
+        );
     }
 
     /// What Ocean's other clients look for on a network.
@@ -206,12 +261,22 @@ impl Plan<'_> {
         others: &mut Map<String, Value>,
     ) -> Result<(), DevnetError> {
         let batch = self.create("rewards/BatchPayments.sol", "BatchPayments", Vec::new())?;
-        let escrow = self.create("escrow/Escrow.sol", "Escrow", (router, Address::ZERO).abi_encode_params())?;
-        let enterprise_escrow =
-            self.create("escrow/EnterpriseEscrow.sol", "EnterpriseEscrow", enterprise_collector.abi_encode())?;
+        let escrow = self.create(
+            "escrow/Escrow.sol",
+            "Escrow",
+            (router, Address::ZERO).abi_encode_params(),
+        )?;
+        let enterprise_escrow = self.create(
+            "escrow/EnterpriseEscrow.sol",
+            "EnterpriseEscrow",
+            enterprise_collector.abi_encode(),
+        )?;
         let access_list = self.create("accesslists/AccessList.sol", "AccessList", Vec::new())?;
-        let access_lists =
-            self.create("accesslists/AccessListFactory.sol", "AccessListFactory", access_list.abi_encode())?;
+        let access_lists = self.create(
+            "accesslists/AccessListFactory.sol",
+            "AccessListFactory",
+            access_list.abi_encode(),
+        )?;
         self.call(
             enterprise_collector,
             &IEnterpriseFeeCollector::updateTokenCall {
@@ -243,12 +308,20 @@ impl Plan<'_> {
         let mut code = self.artifacts.creation_code(version, source, contract)?;
         code.extend(arguments);
         let address = self.owner.create(self.first_nonce + self.steps.len() as u64);
-        self.steps.push(Step { to: None, data: code.into(), what: format!("creating {contract}") });
+        self.steps.push(Step {
+            to: None,
+            data: code.into(),
+            what: format!("creating {contract}"),
+        });
         Ok(address)
     }
 
     fn call<C: SolCall>(&mut self, to: Address, call: &C) {
-        self.steps.push(Step { to: Some(to), data: call.abi_encode().into(), what: C::SIGNATURE.to_owned() });
+        self.steps.push(Step {
+            to: Some(to),
+            data: call.abi_encode().into(),
+            what: C::SIGNATURE.to_owned(),
+        });
     }
 }
 

@@ -57,12 +57,24 @@ impl DevnetOptions {
     pub fn ephemeral() -> Self {
         let contracts = contracts_folder();
         let cache = Some(cache_folder(&contracts));
-        Self { contracts, anvil: None, port: 0, data: None, mine_every: None, cache }
+        Self {
+            contracts,
+            anvil: None,
+            port: 0,
+            data: None,
+            mine_every: None,
+            cache,
+        }
     }
 
     /// For people: kept in `data` across restarts, with a block every second for clients that wait for one.
     pub fn kept(data: PathBuf, port: u16) -> Self {
-        Self { port, data: Some(data), mine_every: Some(1), ..Self::ephemeral() }
+        Self {
+            port,
+            data: Some(data),
+            mine_every: Some(1),
+            ..Self::ephemeral()
+        }
     }
 }
 
@@ -87,7 +99,11 @@ impl Devnet {
     pub async fn start(options: DevnetOptions) -> Result<Self, DevnetError> {
         let binary = match &options.anvil {
             Some(binary) if binary.is_file() => binary.clone(),
-            Some(binary) => return Err(DevnetError::AnvilMissing { looked: binary.clone() }),
+            Some(binary) => {
+                return Err(DevnetError::AnvilMissing {
+                    looked: binary.clone(),
+                });
+            }
             None => find_anvil(&options.contracts)?,
         };
         let place = Place::open(options.data.as_deref())?;
@@ -104,7 +120,10 @@ impl Devnet {
             chain_id: CHAIN_ID,
             port: options.port,
             mine_every: options.mine_every,
-            load: cached.as_ref().filter(|_| place.state.is_none()).map(|cached| cached.state.clone()),
+            load: cached
+                .as_ref()
+                .filter(|_| place.state.is_none())
+                .map(|cached| cached.state.clone()),
             state: place.state.clone(),
             log: place.log.clone(),
         })
@@ -117,7 +136,13 @@ impl Devnet {
         book.write(&place.address_file)?;
         book.write(&place.address_copy)?;
         let chain = open(&url, book)?;
-        Ok(Self { chain, url, address_file: place.address_file, anvil, _scratch: place.scratch })
+        Ok(Self {
+            chain,
+            url,
+            address_file: place.address_file,
+            anvil,
+            _scratch: place.scratch,
+        })
     }
 
     /// The address of its RPC.
@@ -163,12 +188,20 @@ pub async fn fund(chain: &Chain, to: Address, ocean: U256, ether: U256) -> Resul
     let failed = |source| DevnetError::Funding(Box::new(source));
     if !ether.is_zero() {
         let balance = chain.balance(to).await.map_err(failed)?.saturating_add(ether);
-        let set = || chain.provider().raw_request::<_, ()>("anvil_setBalance".into(), (to, balance));
+        let set = || {
+            chain
+                .provider()
+                .raw_request::<_, ()>("anvil_setBalance".into(), (to, balance))
+        };
         chain.ask("setting a balance", set).await.map_err(failed)?;
     }
     if !ocean.is_zero() {
         let label = format!("minting {ocean} OCEAN units for {to}");
-        let mint = Call::contract(chain.address_book().ocean, &IOceanToken::mintCall { to, amount: ocean }, label);
+        let mint = Call::contract(
+            chain.address_book().ocean,
+            &IOceanToken::mintCall { to, amount: ocean },
+            label,
+        );
         chain.send(&account(OWNER), mint).await.map_err(failed)?;
     }
     Ok(())
@@ -190,7 +223,13 @@ impl Place {
             let scratch = tempfile::tempdir().map_err(|source| file_error(&std::env::temp_dir(), source))?;
             let file = |name: &str| scratch.path().join(name);
             let (log, address_file) = (file("anvil.log"), file("address.json"));
-            return Ok(Self { state: None, log, address_file, address_copy: file("copy.json"), scratch: Some(scratch) });
+            return Ok(Self {
+                state: None,
+                log,
+                address_file,
+                address_copy: file("copy.json"),
+                scratch: Some(scratch),
+            });
         };
         let folder = data.join("devnet");
         fs::create_dir_all(&folder).map_err(|source| file_error(&folder, source))?;
@@ -207,7 +246,9 @@ impl Place {
 /// The contracts of an address file if they are on this chain; otherwise new ones.
 async fn find_or_deploy(port: u16, contracts: &Path, place: &Place) -> Result<AddressBook, DevnetError> {
     for file in [&place.address_file, &place.address_copy] {
-        let Ok(book) = AddressBook::read_network(file, DEVELOPMENT) else { continue };
+        let Ok(book) = AddressBook::read_network(file, DEVELOPMENT) else {
+            continue;
+        };
         if stands(port, &book).await? {
             return Ok(book);
         }
@@ -218,12 +259,18 @@ async fn find_or_deploy(port: u16, contracts: &Path, place: &Place) -> Result<Ad
 
 /// Whether the router of an address book is on this chain and knows the book's factory.
 async fn stands(port: u16, book: &AddressBook) -> Result<bool, DevnetError> {
-    let failed = |source| DevnetError::Deployment { step: "looking for the contracts".into(), source: Box::new(source) };
+    let failed = |source| DevnetError::Deployment {
+        step: "looking for the contracts".into(),
+        source: Box::new(source),
+    };
     let chain = open(&format!("http://127.0.0.1:{port}"), book.clone())?;
     if !chain.is_contract(book.router).await.map_err(failed)? {
         return Ok(false);
     }
-    Ok(chain.read(book.router, &IRouter::factoryCall {}).await.is_ok_and(|factory| factory == book.nft_factory))
+    Ok(chain
+        .read(book.router, &IRouter::factoryCall {})
+        .await
+        .is_ok_and(|factory| factory == book.nft_factory))
 }
 
 /// A chain without contracts yet.
@@ -250,9 +297,14 @@ fn bare_chain(port: u16) -> Result<Chain, DevnetError> {
 
 /// Blocks come at once on a devnet, so receipts are looked for often.
 fn open(url: &str, book: AddressBook) -> Result<Chain, DevnetError> {
-    let options = ChainOptions { receipt_deadline: Duration::from_secs(60), poll_interval: Duration::from_millis(5) };
-    Chain::open(url, book, options)
-        .map_err(|source| DevnetError::Deployment { step: "connecting".into(), source: Box::new(source) })
+    let options = ChainOptions {
+        receipt_deadline: Duration::from_secs(60),
+        poll_interval: Duration::from_millis(5),
+    };
+    Chain::open(url, book, options).map_err(|source| DevnetError::Deployment {
+        step: "connecting".into(),
+        source: Box::new(source),
+    })
 }
 
 fn cache_folder(contracts: &Path) -> PathBuf {
@@ -266,5 +318,8 @@ fn copy_whole(from: &Path, to: &Path) -> Result<(), DevnetError> {
 }
 
 fn file_error(path: &Path, source: std::io::Error) -> DevnetError {
-    DevnetError::File { path: path.to_owned(), source }
+    DevnetError::File {
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -15,7 +15,11 @@ pub(super) fn die_with_parent(command: &mut Command) {
     let tie = move || {
         set_parent_process_death_signal(Some(Signal::TERM))?;
         // The parent may have died before the line above.
-        if getppid() == Some(parent) { Ok(()) } else { Err(std::io::Error::from(std::io::ErrorKind::Interrupted)) }
+        if getppid() == Some(parent) {
+            Ok(())
+        } else {
+            Err(std::io::Error::from(std::io::ErrorKind::Interrupted))
+        }
     };
     // SAFETY: between fork and exec the closure makes two system calls and neither allocates nor takes a lock.
     unsafe {

@@ -2,28 +2,51 @@
 
 use std::fs;
 
-use alloy::json_abi::{Event, EventParam, Function, JsonAbi, Param};
+use alloy::json_abi::{Event, EventParam, Function, JsonAbi, Param, StateMutability};
 use posthuman_chain::bindings::*;
 use posthuman_chain::devnet::{Artifacts, Version, contracts_folder};
 
 fn artifact(version: Version, source: &str, contract: &str) -> JsonAbi {
     let artifacts = Artifacts::open(&contracts_folder()).unwrap();
     let path = artifacts.path(version, source, contract);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}; run `make contracts`", path.display()));
+    let text = fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; run `make contracts`", path.display()));
     let json: serde_json::Value = serde_json::from_str(&text).unwrap();
     serde_json::from_value(json["abi"].clone()).unwrap()
 }
 
-/// Names and types, structs unfolded. `names` is off for a function's own parameters, whose names mean nothing to a call.
+/// Types with structs unfolded and their fields named.
 fn shape(parameter: &Param) -> String {
-    let inner: Vec<_> = parameter.components.iter().map(|inner| format!("{} {}", shape(inner), inner.name)).collect();
+    let inner: Vec<_> = parameter
+        .components
+        .iter()
+        .map(|inner| format!("{} {}", shape(inner), inner.name))
+        .collect();
     format!("{}({})", parameter.ty, inner.join(","))
 }
 
 fn function_shape(function: &Function) -> String {
-    let inputs: Vec<_> = function.inputs.iter().map(|input| format!("{} {}", shape(input), input.name)).collect();
-    let outputs: Vec<_> = function.outputs.iter().map(|output| format!("{} {}", shape(output), output.name)).collect();
-    format!("{}({}) {:?} -> {}", function.name, inputs.join(","), function.state_mutability, outputs.join(","))
+    let inputs: Vec<_> = function
+        .inputs
+        .iter()
+        .map(|input| format!("{} {}", shape(input), input.name))
+        .collect();
+    let outputs: Vec<_> = function
+        .outputs
+        .iter()
+        .map(|output| format!("{} {}", shape(output), output.name))
+        .collect();
+    // To a caller, `pure` is `view`.
+    let reads = matches!(
+        function.state_mutability,
+        StateMutability::Pure | StateMutability::View
+    );
+    format!(
+        "{}({}) {reads} -> {}",
+        function.name,
+        inputs.join(","),
+        outputs.join(",")
+    )
 }
 
 fn event_shape(event: &Event) -> String {
@@ -58,19 +81,50 @@ fn every_selector_topic_and_struct_is_the_artifacts() {
         (IErc20::abi::contract(), Current, ocean),
         (IOceanToken::abi::contract(), Current, ocean),
         (IDatatoken::abi::contract(), Current, datatoken),
-        (INft::abi::contract(), Current, ("templates/ERC721Template.sol", "ERC721Template")),
-        (INftFactory::abi::contract(), Current, ("ERC721Factory.sol", "ERC721Factory")),
-        (IRouter::abi::contract(), Current, ("pools/FactoryRouter.sol", "FactoryRouter")),
+        (
+            INft::abi::contract(),
+            Current,
+            ("templates/ERC721Template.sol", "ERC721Template"),
+        ),
+        (
+            INftFactory::abi::contract(),
+            Current,
+            ("ERC721Factory.sol", "ERC721Factory"),
+        ),
+        (
+            IRouter::abi::contract(),
+            Current,
+            ("pools/FactoryRouter.sol", "FactoryRouter"),
+        ),
         (IFixedRate::abi::contract(), Current, fixed_rate),
         (IFixedRate::abi::contract(), Earlier, fixed_rate),
-        (IDispenser::abi::contract(), Current, ("pools/dispenser/Dispenser.sol", "Dispenser")),
-        (IPool::abi::contract(), Current, ("pools/balancer/BPool.sol", "BPool")),
-        (ISideStaking::abi::contract(), Earlier, ("pools/ssContracts/SideStaking.sol", "SideStaking")),
-        (ISplitter::abi::contract(), Current, ("df/Splitter.sol", "Splitter")),
+        (
+            IDispenser::abi::contract(),
+            Current,
+            ("pools/dispenser/Dispenser.sol", "Dispenser"),
+        ),
+        (
+            IPool::abi::contract(),
+            Current,
+            ("pools/balancer/BPool.sol", "BPool"),
+        ),
+        (
+            ISideStaking::abi::contract(),
+            Earlier,
+            ("pools/ssContracts/SideStaking.sol", "SideStaking"),
+        ),
+        (
+            ISplitter::abi::contract(),
+            Current,
+            ("df/Splitter.sol", "Splitter"),
+        ),
         (
             IEnterpriseFeeCollector::abi::contract(),
             Current,
-            ("communityFee/EnterpriseFeeCollector.sol", "EnterpriseFeeCollector"),
+            (
+                "communityFee/EnterpriseFeeCollector.sol",
+                "EnterpriseFeeCollector",
+            ),
         ),
     ];
     let mut compared = 0;
@@ -83,7 +137,9 @@ fn every_selector_topic_and_struct_is_the_artifacts() {
 #[test]
 fn the_embedded_splitter_is_the_pinned_one() {
     let artifacts = Artifacts::open(&contracts_folder()).unwrap();
-    let pinned = artifacts.creation_code(Version::Current, "df/Splitter.sol", "Splitter").unwrap();
+    let pinned = artifacts
+        .creation_code(Version::Current, "df/Splitter.sol", "Splitter")
+        .unwrap();
     let deployed = posthuman_chain::Splitter::deploy(&[]).data;
     assert_eq!(deployed[..pinned.len()], pinned[..]);
 }

@@ -13,3 +13,4 @@ mod rewards;
 mod sales;
 mod tokens;
 mod transactions;
+mod unsteady;

@@ -23,13 +23,24 @@ pub fn milli(thousandths: u64) -> U256 {
 }
 
 pub async fn open() -> Market {
-    let devnet = Devnet::start(DevnetOptions::ephemeral()).await.map_err(told).unwrap();
+    let devnet = Devnet::start(DevnetOptions::ephemeral())
+        .await
+        .map_err(told)
+        .unwrap();
     let chain = devnet.chain().clone();
     let [node, alice, bob] = [devnet::NODE, devnet::ALICE, devnet::BOB].map(devnet::account);
     for wallet in [&node, &alice, &bob] {
-        devnet::fund(&chain, wallet.address(), tokens(1000), U256::ZERO).await.unwrap();
+        devnet::fund(&chain, wallet.address(), tokens(1000), U256::ZERO)
+            .await
+            .unwrap();
     }
-    Market { devnet, chain, node, alice, bob }
+    Market {
+        devnet,
+        chain,
+        node,
+        alice,
+        bob,
+    }
 }
 
 /// An error with all its causes in one line.
@@ -88,10 +99,15 @@ impl Market {
 
     /// An asset of the node's wallet with a plain datatoken, minted by the node.
     pub async fn publish(&self) -> (Nft, Datatoken) {
-        let call = self.chain.publish(&self.nft_spec(&self.node), &self.datatoken_spec(&self.node));
+        let call = self
+            .chain
+            .publish(&self.nft_spec(&self.node), &self.datatoken_spec(&self.node));
         let receipt = self.send(&self.node, call).await;
         let published = self.chain.published(&receipt).unwrap();
-        (self.chain.nft(published.nft), self.chain.datatoken(published.datatoken))
+        (
+            self.chain.nft(published.nft),
+            self.chain.datatoken(published.datatoken),
+        )
     }
 
     pub async fn balance(&self, token: &Token, wallet: &Wallet) -> U256 {

@@ -29,7 +29,9 @@ async fn an_asset_is_born_whole() {
     );
     let published = chain.published(&market.send(&market.node, call).await).unwrap();
     let (nft, datatoken) = (chain.nft(published.nft), chain.datatoken(published.datatoken));
-    assert!(chain.is_nft(published.nft).await.unwrap() && chain.is_datatoken(published.datatoken).await.unwrap());
+    assert!(
+        chain.is_nft(published.nft).await.unwrap() && chain.is_datatoken(published.datatoken).await.unwrap()
+    );
     assert_eq!(nft.owner().await.unwrap(), market.alice.address());
     assert_eq!(nft.name().await.unwrap(), "Moby");
     assert_eq!(nft.symbol().await.unwrap(), "MOBY");
@@ -37,10 +39,19 @@ async fn an_asset_is_born_whole() {
     assert_eq!(nft.datatokens().await.unwrap(), [published.datatoken]);
     assert_eq!(nft.state().await.unwrap(), (0, false));
     assert_eq!(datatoken.nft().await.unwrap(), published.nft);
-    assert_eq!(datatoken.payment_collector().await.unwrap(), market.alice.address());
+    assert_eq!(
+        datatoken.payment_collector().await.unwrap(),
+        market.alice.address()
+    );
     let exchange = published.exchange.unwrap();
-    assert_eq!(exchange, FixedRate::exchange_id(chain.address_book().ocean, published.datatoken));
-    assert_eq!(datatoken.fixed_rates().await.unwrap(), [(chain.fixed_rate().address(), exchange)]);
+    assert_eq!(
+        exchange,
+        FixedRate::exchange_id(chain.address_book().ocean, published.datatoken)
+    );
+    assert_eq!(
+        datatoken.fixed_rates().await.unwrap(),
+        [(chain.fixed_rate().address(), exchange)]
+    );
     assert_eq!((published.dispenser, published.pool), (None, None));
 }
 
@@ -49,28 +60,61 @@ async fn metadata_and_store_are_written_and_read() {
     let market = market::open().await;
     let (nft, _) = market.publish().await;
     let first = market.chain.block_number().await.unwrap() + 1;
-    market.send(&market.node, nft.set_metadata(&metadata(b"one"))).await;
-    market.send(&market.node, nft.set_metadata(&metadata(b"two"))).await;
-    market.send(&market.node, nft.set_state(AssetState::Unlisted)).await;
-    market.send(&market.node, nft.set_data("posthuman.parent", Bytes::from_static(b"M1"))).await;
+    market
+        .send(&market.node, nft.set_metadata(&metadata(b"one")))
+        .await;
+    market
+        .send(&market.node, nft.set_metadata(&metadata(b"two")))
+        .await;
+    market
+        .send(&market.node, nft.set_state(AssetState::Unlisted))
+        .await;
+    market
+        .send(
+            &market.node,
+            nft.set_data("posthuman.parent", Bytes::from_static(b"M1")),
+        )
+        .await;
     assert_eq!(nft.state().await.unwrap(), (5, true));
-    assert_eq!(nft.data("posthuman.parent").await.unwrap(), Bytes::from_static(b"M1"));
-    assert_eq!(nft.data_at(store_key("posthuman.parent")).await.unwrap(), Bytes::from_static(b"M1"));
+    assert_eq!(
+        nft.data("posthuman.parent").await.unwrap(),
+        Bytes::from_static(b"M1")
+    );
+    assert_eq!(
+        nft.data_at(store_key("posthuman.parent")).await.unwrap(),
+        Bytes::from_static(b"M1")
+    );
     assert_eq!(nft.data("nothing").await.unwrap(), Bytes::new());
 
-    let mut cursor = EventCursor::new(EventQuery { contracts: vec![nft.address()], topics: vec![] }, first);
+    let mut cursor = EventCursor::new(
+        EventQuery {
+            contracts: vec![nft.address()],
+            topics: vec![],
+        },
+        first,
+    );
     let page = cursor.next(&market.chain).await.unwrap().unwrap();
     assert_eq!(cursor.next(&market.chain).await.unwrap(), None);
     assert_eq!(cursor.next_block(), page.to_block + 1);
     let mut events = page.events.into_iter().map(|record| record.event);
     assert!(matches!(events.next(), Some(Event::MetadataCreated(event)) if event.data == b"one"[..]));
-    assert!(matches!(events.next(), Some(Event::MetadataUpdated(event)) if event.metaDataHash == keccak256(b"two")));
+    assert!(
+        matches!(events.next(), Some(Event::MetadataUpdated(event)) if event.metaDataHash == keccak256(b"two"))
+    );
     assert!(matches!(events.next(), Some(Event::MetadataState(event)) if event.state == 5));
-    let Some(Event::DataChanged(event)) = events.next() else { panic!("no DataChanged") };
-    assert_eq!((event.key, &event.value[..]), (store_key("posthuman.parent"), &b"M1"[..]));
+    let Some(Event::DataChanged(event)) = events.next() else {
+        panic!("no DataChanged")
+    };
+    assert_eq!(
+        (event.key, &event.value[..]),
+        (store_key("posthuman.parent"), &b"M1"[..])
+    );
     assert_eq!(events.next(), None);
 
-    let query = EventQuery { contracts: vec![], topics: vec![INft::MetadataState::SIGNATURE_HASH] };
+    let query = EventQuery {
+        contracts: vec![],
+        topics: vec![INft::MetadataState::SIGNATURE_HASH],
+    };
     let newest = market.chain.block_number().await.unwrap();
     assert_eq!(market.chain.events(&query, first, newest).await.unwrap().len(), 1);
 }
@@ -80,18 +124,32 @@ async fn roles_are_given_and_taken() {
     let market = market::open().await;
     let (nft, datatoken) = market.publish().await;
     let (node, alice) = (&market.node, market.alice.address());
-    for call in [nft.add_manager(alice), nft.add_deployer(alice), nft.add_metadata_updater(alice), nft.add_store_updater(alice)] {
+    for call in [
+        nft.add_manager(alice),
+        nft.add_deployer(alice),
+        nft.add_metadata_updater(alice),
+        nft.add_store_updater(alice),
+    ] {
         market.send(node, call).await;
     }
     assert_eq!(
         nft.roles(alice).await.unwrap(),
-        NftRoles { manager: true, deployer: true, metadata: true, store: true }
+        NftRoles {
+            manager: true,
+            deployer: true,
+            metadata: true,
+            store: true
+        }
     );
     market.send(&market.alice, datatoken.add_minter(alice)).await;
     market.send(node, datatoken.add_payment_manager(alice)).await;
     assert_eq!(
         datatoken.roles(alice).await.unwrap(),
-        DatatokenRoles { minter: true, payment_manager: true, deployer: true }
+        DatatokenRoles {
+            minter: true,
+            payment_manager: true,
+            deployer: true
+        }
     );
     market.send(&market.alice, datatoken.mint(alice, tokens(1))).await;
     for call in [
@@ -106,23 +164,36 @@ async fn roles_are_given_and_taken() {
     }
     assert_eq!(
         nft.roles(alice).await.unwrap(),
-        NftRoles { manager: false, deployer: false, metadata: false, store: false }
+        NftRoles {
+            manager: false,
+            deployer: false,
+            metadata: false,
+            store: false
+        }
     );
     assert!(!datatoken.roles(alice).await.unwrap().minter);
-    let sentence = market.refused(&market.alice, datatoken.mint(alice, U256::ONE)).await;
+    let sentence = market
+        .refused(&market.alice, datatoken.mint(alice, U256::ONE))
+        .await;
     assert!(sentence.contains("is no minter"), "{sentence}");
 
     market.send(node, nft.transfer(node.address(), alice)).await;
     assert_eq!(nft.owner().await.unwrap(), alice);
     assert_eq!(datatoken.payment_collector().await.unwrap(), alice);
-    assert!(!datatoken.roles(node.address()).await.unwrap().minter, "a transfer wipes minters");
+    assert!(
+        !datatoken.roles(node.address()).await.unwrap().minter,
+        "a transfer wipes minters"
+    );
 }
 
 #[tokio::test]
 async fn a_second_datatoken_and_a_dispenser() {
     let market = market::open().await;
     let (nft, _) = market.publish().await;
-    let spec = DatatokenSpec { symbol: "TWO".into(), ..market.datatoken_spec(&market.node) };
+    let spec = DatatokenSpec {
+        symbol: "TWO".into(),
+        ..market.datatoken_spec(&market.node)
+    };
     market.send(&market.node, nft.create_datatoken(&spec)).await;
     let datatokens = nft.datatokens().await.unwrap();
     assert_eq!(datatokens.len(), 2);
@@ -144,19 +215,42 @@ async fn a_second_datatoken_and_a_dispenser() {
 
     let (bob, address) = (&market.bob, second.address());
     for _ in 0..2 {
-        market.send(bob, dispenser.dispense(address, tokens(1), bob.address())).await;
+        market
+            .send(bob, dispenser.dispense(address, tokens(1), bob.address()))
+            .await;
     }
     assert_eq!(market.balance(second.token(), bob).await, tokens(2));
-    let sentence = market.refused(bob, dispenser.dispense(address, tokens(1), bob.address())).await;
+    let sentence = market
+        .refused(bob, dispenser.dispense(address, tokens(1), bob.address()))
+        .await;
     assert!(sentence.contains("too many datatokens already"), "{sentence}");
-    let sentence = market.refused(bob, dispenser.dispense(address, tokens(2), market.alice.address())).await;
+    let sentence = market
+        .refused(
+            bob,
+            dispenser.dispense(address, tokens(2), market.alice.address()),
+        )
+        .await;
     assert!(sentence.contains("less than this at a time"), "{sentence}");
     market.send(&market.node, dispenser.deactivate(address)).await;
-    let sentence = market.refused(bob, dispenser.dispense(address, tokens(1), market.alice.address())).await;
+    let sentence = market
+        .refused(
+            bob,
+            dispenser.dispense(address, tokens(1), market.alice.address()),
+        )
+        .await;
     assert!(sentence.contains("switched off"), "{sentence}");
-    market.send(&market.node, dispenser.activate(address, tokens(5), tokens(9))).await;
-    market.send(&market.node, dispenser.set_allowed_swapper(address, market.alice.address())).await;
-    let sentence = market.refused(bob, dispenser.dispense(address, tokens(1), bob.address())).await;
+    market
+        .send(&market.node, dispenser.activate(address, tokens(5), tokens(9)))
+        .await;
+    market
+        .send(
+            &market.node,
+            dispenser.set_allowed_swapper(address, market.alice.address()),
+        )
+        .await;
+    let sentence = market
+        .refused(bob, dispenser.dispense(address, tokens(1), bob.address()))
+        .await;
     assert!(sentence.contains("one address only"), "{sentence}");
 }
 
@@ -169,11 +263,21 @@ async fn publishing_with_a_dispenser_reads_back() {
         with_mint: true,
         allowed_swapper: Address::ZERO,
     };
-    let (nft, datatoken) = (market.nft_spec(&market.alice), market.datatoken_spec(&market.alice));
-    let receipt = market.send(&market.node, market.chain.publish_with_dispenser(&nft, &datatoken, &gift)).await;
+    let (nft, datatoken) = (
+        market.nft_spec(&market.alice),
+        market.datatoken_spec(&market.alice),
+    );
+    let receipt = market
+        .send(
+            &market.node,
+            market.chain.publish_with_dispenser(&nft, &datatoken, &gift),
+        )
+        .await;
     let published = market.chain.published(&receipt).unwrap();
     assert_eq!(published.dispenser, Some(market.chain.give_away().address()));
-    let other = market.send(&market.node, Call::pay(market.bob.address(), U256::ONE)).await;
+    let other = market
+        .send(&market.node, Call::pay(market.bob.address(), U256::ONE))
+        .await;
     assert!(market.chain.published(&other).is_err());
     assert_ne!(published.transaction, B256::ZERO);
 }

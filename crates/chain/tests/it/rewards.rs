@@ -9,7 +9,10 @@ use crate::market::{self, tokens};
 async fn a_splitter_pays_by_shares_and_is_final() {
     let market = market::open().await;
     let (chain, ocean) = (&market.chain, market.chain.ocean());
-    let payees = [(market.alice.address(), U256::from(3)), (market.bob.address(), U256::from(4))];
+    let payees = [
+        (market.alice.address(), U256::from(3)),
+        (market.bob.address(), U256::from(4)),
+    ];
     let receipt = market.send(&market.node, Splitter::deploy(&payees)).await;
     let splitter = chain.splitter(Splitter::deployed(&receipt).unwrap());
     assert_eq!(splitter.payees().await.unwrap(), payees);
@@ -22,16 +25,31 @@ async fn a_splitter_pays_by_shares_and_is_final() {
     assert!(splitter.is_renounced().await.unwrap());
 
     let amount = tokens(1) + U256::from(5);
-    market.send(&market.node, ocean.transfer(splitter.address(), amount)).await;
+    market
+        .send(&market.node, ocean.transfer(splitter.address(), amount))
+        .await;
     market.send(&market.bob, splitter.release(ocean.address())).await;
     let expected = reward::release_amounts(amount, &payees);
     let payments = splitter.payments(0).await.unwrap();
-    let paid: Vec<_> = payments.iter().map(|payment| (payment.payee, payment.amount)).collect();
+    let paid: Vec<_> = payments
+        .iter()
+        .map(|payment| (payment.payee, payment.amount))
+        .collect();
     assert_eq!(paid, expected);
-    assert_eq!(market.balance(&ocean, &market.alice).await, tokens(1000) + expected[0].1);
-    assert_eq!(splitter.total_released(ocean.address()).await.unwrap(), amount - U256::ONE);
+    assert_eq!(
+        market.balance(&ocean, &market.alice).await,
+        tokens(1000) + expected[0].1
+    );
+    assert_eq!(
+        splitter.total_released(ocean.address()).await.unwrap(),
+        amount - U256::ONE
+    );
     market.send(&market.bob, splitter.release(ocean.address())).await;
-    assert_eq!(splitter.payments(0).await.unwrap().len(), 2, "a second release pays nothing");
+    assert_eq!(
+        splitter.payments(0).await.unwrap().len(),
+        2,
+        "a second release pays nothing"
+    );
 }
 
 #[tokio::test]

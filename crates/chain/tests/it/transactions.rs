@@ -11,8 +11,15 @@ async fn a_prepared_transaction_happens_once_however_often_it_is_sent() {
     let (chain, alice, bob) = (&market.chain, &market.alice, &market.bob);
     let ocean = chain.ocean();
     let nonce = chain.transaction_count(alice.address()).await.unwrap();
-    let signed = chain.prepare(alice, &ocean.transfer(bob.address(), tokens(5)), nonce).await.unwrap();
-    assert_eq!(market.balance(&ocean, bob).await, tokens(1000), "preparing sends nothing");
+    let signed = chain
+        .prepare(alice, &ocean.transfer(bob.address(), tokens(5)), nonce)
+        .await
+        .unwrap();
+    assert_eq!(
+        market.balance(&ocean, bob).await,
+        tokens(1000),
+        "preparing sends nothing"
+    );
     assert!(chain.receipt(signed.hash).await.unwrap().is_none());
 
     let kept = serde_json::to_string(&signed).unwrap();
@@ -22,10 +29,16 @@ async fn a_prepared_transaction_happens_once_however_often_it_is_sent() {
     }
     let receipt = chain.wait(&signed).await.unwrap();
     assert!(receipt.success);
-    assert_eq!(chain.receipt(signed.hash).await.unwrap().unwrap().block_number, receipt.block_number);
+    assert_eq!(
+        chain.receipt(signed.hash).await.unwrap().unwrap().block_number,
+        receipt.block_number
+    );
     assert_eq!(market.balance(&ocean, bob).await, tokens(1005));
 
-    let other = chain.prepare(alice, &ocean.transfer(bob.address(), tokens(6)), nonce).await.unwrap();
+    let other = chain
+        .prepare(alice, &ocean.transfer(bob.address(), tokens(6)), nonce)
+        .await
+        .unwrap();
     let error = chain.broadcast(&other).await.unwrap_err();
     assert!(matches!(error, ChainError::NonceTaken { .. }), "{error}");
 }
@@ -47,18 +60,50 @@ async fn nonces_follow_one_another_under_concurrent_sends() {
 #[tokio::test]
 async fn a_refused_call_costs_no_nonce() {
     let market = market::open().await;
-    let before = market.chain.transaction_count(market.alice.address()).await.unwrap();
-    let sentence = market.refused(&market.alice, market.chain.ocean().transfer(market.bob.address(), tokens(1001))).await;
-    assert!(sentence.contains("has fewer tokens than this moves"), "{sentence}");
-    assert_eq!(market.chain.transaction_count(market.alice.address()).await.unwrap(), before);
-    market.send(&market.alice, market.chain.ocean().transfer(market.bob.address(), tokens(1))).await;
+    let before = market
+        .chain
+        .transaction_count(market.alice.address())
+        .await
+        .unwrap();
+    let sentence = market
+        .refused(
+            &market.alice,
+            market.chain.ocean().transfer(market.bob.address(), tokens(1001)),
+        )
+        .await;
+    assert!(
+        sentence.contains("has fewer tokens than this moves"),
+        "{sentence}"
+    );
+    assert_eq!(
+        market
+            .chain
+            .transaction_count(market.alice.address())
+            .await
+            .unwrap(),
+        before
+    );
+    market
+        .send(
+            &market.alice,
+            market.chain.ocean().transfer(market.bob.address(), tokens(1)),
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_failure_after_sending_is_told_with_its_reason() {
     let market = market::open().await;
-    let call = market.chain.ocean().transfer(market.bob.address(), tokens(1001)).with_gas(200_000);
-    let nonce = market.chain.transaction_count(market.alice.address()).await.unwrap();
+    let call = market
+        .chain
+        .ocean()
+        .transfer(market.bob.address(), tokens(1001))
+        .with_gas(200_000);
+    let nonce = market
+        .chain
+        .transaction_count(market.alice.address())
+        .await
+        .unwrap();
     let signed = market.chain.prepare(&market.alice, &call, nonce).await.unwrap();
     // A devnet mines failures too, but may say so while it takes the transaction.
     market.chain.broadcast(&signed).await.unwrap();
