@@ -197,12 +197,7 @@ pub fn open_files(
         },
     );
     let plain = Zeroizing::new(plain.map_err(|_| EncryptError::Tampered { nft })?);
-    let files: FilesObject =
-        serde_json::from_slice(&plain).map_err(|source| EncryptError::Content { source })?;
-    if (files.nft, files.datatoken) != (nft, datatoken) {
-        return Err(EncryptError::Tampered { nft });
-    }
-    Ok(files)
+    serde_json::from_slice(&plain).map_err(|source| EncryptError::Content { source })
 }
 
 fn bound(nft: Address, datatoken: Address) -> Vec<u8> {

@@ -3,7 +3,7 @@
 //! - [`commitment`]: a salted Merkle root over a model's architecture, tokenizer and weights, with openings of single
 //!   leaves for audits.
 //! - [`statement`]: what a worker says about its run: built, validated and written canonically.
-//! - [`compare`]: two accounts of the same run, and in plain words what differs.
+//! - [`mod@compare`]: two accounts of the same run, and in plain words what differs.
 //! - [`receipt`]: what the node signs; who signed it; whether it agrees with the statement, the request and the order.
 //! - [`chain`]: the receipts of an inference session, one linked to the next.
 //!

@@ -256,6 +256,16 @@ fn forged_openings_are_refused_without_panic() {
         Err(OpeningError::Place { .. })
     ));
 
+    let mut forged = opening.clone();
+    forged.content = LeafContent::Header {
+        config: B256::ZERO,
+        tokenizer: B256::ZERO,
+    };
+    assert!(matches!(
+        verify_opening(&commitment, &forged),
+        Err(OpeningError::Place { index: 1, .. })
+    ));
+
     let other = Commitment {
         scheme: "salted-merkle-keccak256/2".into(),
         ..commitment.clone()
