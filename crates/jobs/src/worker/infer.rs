@@ -1,0 +1,96 @@
+//! One turn of inference.
+
+use std::ops::ControlFlow;
+
+use posthuman_lm::{Finish, Gpt2Config, Sampling, check_context, engine_version, generate};
+use posthuman_proofs::StatementFacts;
+use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Progress, Usage};
+use serde::Serialize;
+
+use super::session::Session;
+use super::stop::Stop;
+use super::{inputs, weights};
+use crate::task::RefusalCode;
+
+/// Names of the inputs.
+pub(super) const INPUTS: &[&str] = &["prompt"];
+
+/// `tokens.json`.
+#[derive(Serialize)]
+struct Tokens<'tokens> {
+    /// Tokens of the prompt, as a number.
+    prompt_tokens: u64,
+    /// The tokens generated.
+    generated: &'tokens [u32],
+    /// Why it ended.
+    finish: Finish,
+}
+
+/// Runs the job.
+pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
+    let Parameters::Infer(parameters) = inputs::parameters(&job.parameters)? else {
+        return Err(inputs::other_operation());
+    };
+    inputs::only(&job.inputs, INPUTS)?;
+    let prompt = inputs::prompt(session)?;
+    let bundle = weights::open(session, job.commitment.as_ref())?;
+    let tokens = bundle.tokenizer().encode(&prompt).map_err(Stop::engine(RefusalCode::TextBinary))?;
+    let counted = check_turn(bundle.model().config(), tokens.len(), &parameters)?;
+    inputs::within_allowance(counted, session.start.allowance)?;
+    session.phase("writing")?;
+    let (mut stopped, mut count) = (None, 0);
+    let threads = usize::from(job.threads.max(1));
+    let generation = generate(&bundle, &tokens, &sampling(&parameters), threads, |_, text| {
+        count += 1;
+        match session.report(Progress::Text { text: text.to_owned(), tokens: count }) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(stop) => {
+                stopped = Some(stop);
+                ControlFlow::Break(())
+            }
+        }
+    });
+    if let Some(stop) = stopped {
+        return Err(stop);
+    }
+    let generation = generation.map_err(Stop::engine(RefusalCode::ParametersInvalid))?;
+    let prompt_tokens = tokens.len() as u64;
+    let listed = Tokens { prompt_tokens, generated: &generation.tokens, finish: generation.finish };
+    let listed = serde_json::to_vec(&listed).map_err(|error| Stop::internal(&error))?;
+    let outputs = vec![
+        session.write_output("text.txt", generation.text.as_bytes())?,
+        session.write_output("tokens.json", &listed)?,
+    ];
+    let generated_tokens = generation.tokens.len() as u64;
+    let facts = StatementFacts {
+        engine: engine_version().to_owned(),
+        commitment_out: None,
+        tokenizer: weights::tokenizer_digest(&bundle),
+        outputs: InputManifest::default(),
+        usage: Usage { prompt_tokens, generated_tokens, ..Usage::default() },
+    };
+    session.state(job, outputs, facts)
+}
+
+/// What a turn counts at most; refuses one that does not fit the context. Earlier turns are not remembered: the prompt
+/// holds all that the model shall see.
+pub(super) fn check_turn(
+    config: &Gpt2Config,
+    prompt_tokens: usize,
+    parameters: &InferParameters,
+) -> Result<u64, Stop> {
+    let maximum = parameters.maximum_tokens as usize;
+    check_context(config, prompt_tokens, maximum).map_err(Stop::engine(RefusalCode::ContextExceeded))?;
+    Ok((prompt_tokens + maximum) as u64)
+}
+
+fn sampling(parameters: &InferParameters) -> Sampling {
+    Sampling {
+        temperature: parameters.temperature,
+        top_k: parameters.top_k as usize,
+        top_p: parameters.top_p,
+        seed: parameters.seed,
+        maximum_tokens: parameters.maximum_tokens as usize,
+        stop: parameters.stop.clone(),
+    }
+}
