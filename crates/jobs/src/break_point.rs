@@ -10,6 +10,10 @@ pub const BREAK_POINT_VARIABLE: &str = "POSTHUMAN_BREAK_POINT";
 ///
 /// A name is `room.place`. "before" and "after" speak of the commit of the database or of the rename of a file.
 pub const BREAK_POINTS: &[&str] = &[
+    "node.upload_chunk.before_commit",
+    "node.upload_chunk.after_commit",
+    "node.upload_complete.before_commit",
+    "node.upload_complete.after_commit",
     "queue.admit.before_commit",
     "queue.admit.after_commit",
     "queue.lease.before_commit",

@@ -9,7 +9,7 @@ use crate::machine::Refused;
 #[derive(Debug, thiserror::Error)]
 pub enum JobsError {
     /// The database failed or a unique rule forbids it.
-    #[error("the database did not take the change")]
+    #[error(transparent)]
     Store {
         /// What the store says.
         #[from]
@@ -48,13 +48,17 @@ pub enum JobsError {
         order: OrderId,
     },
     /// A provider fee paid twice.
-    #[error("the provider fee of order {order} already paid for another order: ask for a new quote and order again")]
+    #[error(
+        "the provider fee of order {order} already paid for another order: ask for a new quote and order again"
+    )]
     FeeReplayed {
         /// The order.
         order: OrderId,
     },
     /// The request and what it is about do not agree.
-    #[error("the start request does not fit order {order}: its `{field}` differs; sign a request for this order")]
+    #[error(
+        "the start request does not fit order {order}: its `{field}` differs; sign a request for this order"
+    )]
     RequestMismatch {
         /// The order.
         order: OrderId,
@@ -147,8 +151,12 @@ impl JobsError {
     /// Gives the unique rules that concern an order the order's name.
     pub(crate) fn of_order(order: OrderId, error: StoreError) -> Self {
         match error {
-            StoreError::Taken { rule: UniqueRule::JobPerTurn } => Self::OrderInUse { order },
-            StoreError::Taken { rule: UniqueRule::OrderPerQuote } => Self::FeeReplayed { order },
+            StoreError::Taken {
+                rule: UniqueRule::JobPerTurn,
+            } => Self::OrderInUse { order },
+            StoreError::Taken {
+                rule: UniqueRule::OrderPerQuote,
+            } => Self::FeeReplayed { order },
             source => Self::Store { source },
         }
     }

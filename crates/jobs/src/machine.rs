@@ -34,7 +34,11 @@ pub fn apply(job: &JobRow, command: Command, policy: &RetryPolicy, now: u64) -> 
         Command::Lease { worker, expires_at } => lease(job, worker, expires_at, now),
         Command::Renew { fence, expires_at } => renew(job, fence, expires_at),
         Command::Checkpoint { fence, object, step } => checkpoint(job, fence, object, step),
-        Command::Finish { fence, statement, result } => finish(job, fence, *statement, result, now),
+        Command::Finish {
+            fence,
+            statement,
+            result,
+        } => finish(job, fence, *statement, result, now),
         Command::Fail { fence, failure } => fail(job, fence, failure, policy, now),
         Command::Refuse { fence, code, reason } => refuse(job, fence, code, reason, now),
         Command::Cancel => cancel(job, now),
@@ -49,17 +53,25 @@ pub fn apply(job: &JobRow, command: Command, policy: &RetryPolicy, now: u64) -> 
 fn lease(mut job: JobRow, worker: String, expires_at: u64, now: u64) -> Outcome {
     expect_queued(&job, "leased")?;
     if let (Some(worker), Some(until)) = (&job.worker, job.lease_expires_at) {
-        return Err(Refused::Held { worker: worker.clone(), until });
+        return Err(Refused::Held {
+            worker: worker.clone(),
+            until,
+        });
     }
     if job.not_before > now {
-        return Err(Refused::TooEarly { not_before: job.not_before });
+        return Err(Refused::TooEarly {
+            not_before: job.not_before,
+        });
     }
     job.attempt += 1;
     job.fence += 1;
     job.worker = Some(worker);
     job.lease_expires_at = Some(expires_at);
     job.started_at = Some(now);
-    let start = Action::StartWorker { job: job.id, fence: job.fence };
+    let start = Action::StartWorker {
+        job: job.id,
+        fence: job.fence,
+    };
     let notify = notify(&job);
     Ok((job, vec![start, notify]))
 }
@@ -81,13 +93,28 @@ fn finish(mut job: JobRow, fence: u64, statement: Statement, result: Option<Obje
     expect_held(&job, fence, "finished")?;
     if let Some(field) = mismatch(&job, &statement, result) {
         let reason = format!("the worker's statement does not answer the job: `{field}` differs");
-        return end(job, JobState::Failed, ("statement_mismatch".to_owned(), reason), result, now);
+        return end(
+            job,
+            JobState::Failed,
+            ("statement_mismatch".to_owned(), reason),
+            result,
+            now,
+        );
     }
     if statement.commitment_out.is_some() && statement.commitment_out == statement.commitment_in {
         let reason = "the training left the weights as they were, so there is no new model".to_owned();
-        return end(job, JobState::Refused, ("unchanged_weights".to_owned(), reason), result, now);
+        return end(
+            job,
+            JobState::Refused,
+            ("unchanged_weights".to_owned(), reason),
+            result,
+            now,
+        );
     }
-    let used = Action::UseOrder { order: job.order_id, tokens: statement.usage.counted(job.operation) };
+    let used = Action::UseOrder {
+        order: job.order_id,
+        tokens: statement.usage.counted(job.operation),
+    };
     let mut actions = vec![used, Action::SignReceipt(job.id)];
     actions.extend(drop_checkpoint(&mut job));
     job.state = JobState::Finished;
@@ -113,7 +140,10 @@ fn mismatch(job: &JobRow, statement: &Statement, result: Option<ObjectId>) -> Op
         ("commitment_out", statement.commitment_out.is_some() == trained),
         ("result", result.is_some() == trained),
     ];
-    checks.into_iter().find(|(_, holds)| !holds).map(|(field, _)| field)
+    checks
+        .into_iter()
+        .find(|(_, holds)| !holds)
+        .map(|(field, _)| field)
 }
 
 fn fail(mut job: JobRow, fence: u64, failure: Failure, policy: &RetryPolicy, now: u64) -> Outcome {
@@ -142,23 +172,41 @@ fn refuse(job: JobRow, fence: Option<u64>, code: String, reason: String, now: u6
 fn cancel(job: JobRow, now: u64) -> Outcome {
     expect_queued(&job, "cancelled")?;
     let reason = "the consumer cancelled the job".to_owned();
-    end(job, JobState::Cancelled, ("cancelled".to_owned(), reason), None, now)
+    end(
+        job,
+        JobState::Cancelled,
+        ("cancelled".to_owned(), reason),
+        None,
+        now,
+    )
 }
 
 fn lease_expired(job: JobRow, policy: &RetryPolicy, now: u64) -> Outcome {
     expect_queued(&job, "taken from its worker")?;
     match (&job.worker, job.lease_expires_at) {
-        (Some(worker), Some(until)) if until > now => Err(Refused::Held { worker: worker.clone(), until }),
+        (Some(worker), Some(until)) if until > now => Err(Refused::Held {
+            worker: worker.clone(),
+            until,
+        }),
         _ => abandoned(job, policy, now),
     }
 }
 
 fn abandoned(job: JobRow, policy: &RetryPolicy, now: u64) -> Outcome {
     expect_queued(&job, "taken from its worker")?;
-    let Some(worker) = &job.worker else { return Err(Refused::NotHeld) };
-    let failure = ("worker_lost".to_owned(), format!("worker {worker} was lost during attempt {}", job.attempt));
+    let Some(worker) = &job.worker else {
+        return Err(Refused::NotHeld);
+    };
+    let failure = (
+        "worker_lost".to_owned(),
+        format!("worker {worker} was lost during attempt {}", job.attempt),
+    );
     // A lost worker waited long enough already, so no further pause.
-    if job.attempt < policy.max_attempts { Ok(requeue(job, failure)) } else { end(job, JobState::Failed, failure, None, now) }
+    if job.attempt < policy.max_attempts {
+        Ok(requeue(job, failure))
+    } else {
+        end(job, JobState::Failed, failure, None, now)
+    }
 }
 
 fn receipted(mut job: JobRow, digest: Digest) -> Outcome {
@@ -178,7 +226,10 @@ fn receipted(mut job: JobRow, digest: Digest) -> Outcome {
 fn published(mut job: JobRow, did: Did) -> Outcome {
     let verb = "published";
     if job.operation != Operation::Train {
-        return Err(Refused::State { state: "no training", verb });
+        return Err(Refused::State {
+            state: "no training",
+            verb,
+        });
     }
     expect_state(&job, JobState::Receipted, verb)?;
     job.state = JobState::Published;
@@ -188,7 +239,11 @@ fn published(mut job: JobRow, did: Did) -> Outcome {
 }
 
 fn settled(mut job: JobRow, transaction: B256) -> Outcome {
-    let last = if job.operation == Operation::Train { JobState::Published } else { JobState::Receipted };
+    let last = if job.operation == Operation::Train {
+        JobState::Published
+    } else {
+        JobState::Receipted
+    };
     expect_state(&job, last, "settled")?;
     job.state = JobState::Settled;
     job.settled_transaction = Some(transaction);
@@ -228,7 +283,10 @@ fn end(
 }
 
 fn stop_worker(job: &JobRow) -> Option<Action> {
-    job.worker.as_ref().map(|_| Action::StopWorker { job: job.id, fence: job.fence })
+    job.worker.as_ref().map(|_| Action::StopWorker {
+        job: job.id,
+        fence: job.fence,
+    })
 }
 
 fn drop_checkpoint(job: &mut JobRow) -> Option<Action> {
@@ -241,11 +299,21 @@ fn clear_lease(job: &mut JobRow) {
 }
 
 fn notify(job: &JobRow) -> Action {
-    Action::Notify { job: job.id, state: job.state }
+    Action::Notify {
+        job: job.id,
+        state: job.state,
+    }
 }
 
 fn expect_state(job: &JobRow, state: JobState, verb: &'static str) -> Result<(), Refused> {
-    if job.state == state { Ok(()) } else { Err(Refused::State { state: state_name(job.state), verb }) }
+    if job.state == state {
+        Ok(())
+    } else {
+        Err(Refused::State {
+            state: state_name(job.state),
+            verb,
+        })
+    }
 }
 
 fn expect_queued(job: &JobRow, verb: &'static str) -> Result<(), Refused> {
@@ -255,7 +323,14 @@ fn expect_queued(job: &JobRow, verb: &'static str) -> Result<(), Refused> {
 fn expect_held(job: &JobRow, fence: u64, verb: &'static str) -> Result<(), Refused> {
     expect_queued(job, verb)?;
     let held = job.worker.is_some() && job.fence == fence;
-    if held { Ok(()) } else { Err(Refused::LeaseLost { given: fence, newest: job.fence }) }
+    if held {
+        Ok(())
+    } else {
+        Err(Refused::LeaseLost {
+            given: fence,
+            newest: job.fence,
+        })
+    }
 }
 
 fn state_name(state: JobState) -> &'static str {

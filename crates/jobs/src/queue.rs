@@ -35,7 +35,10 @@ pub struct QueueOptions {
 
 impl Default for QueueOptions {
     fn default() -> Self {
-        Self { lease_seconds: 30, retry: RetryPolicy::default() }
+        Self {
+            lease_seconds: 30,
+            retry: RetryPolicy::default(),
+        }
     }
 }
 
@@ -85,12 +88,29 @@ impl Queue {
     /// The database fails.
     pub async fn lease_next(&self, worker: &str, now: u64) -> Result<Option<LeasedJob>, JobsError> {
         let mut transaction = self.store.begin().await?;
-        let Some(job) = transaction.next_queued_job(now).await? else { return Ok(None) };
+        let Some(job) = transaction.next_queued_job(now).await? else {
+            return Ok(None);
+        };
         let expires_at = now.saturating_add(self.options.lease_seconds);
-        let command = Command::Lease { worker: worker.to_owned(), expires_at };
+        let command = Command::Lease {
+            worker: worker.to_owned(),
+            expires_at,
+        };
         let Applied { job, actions } = self.apply(&mut transaction, &job, command, now).await?;
-        commit(transaction, "queue.lease.before_commit", "queue.lease.after_commit").await?;
-        Ok(Some(LeasedJob { lease: Lease { job: job.id, fence: job.fence }, job, actions }))
+        commit(
+            transaction,
+            "queue.lease.before_commit",
+            "queue.lease.after_commit",
+        )
+        .await?;
+        Ok(Some(LeasedJob {
+            lease: Lease {
+                job: job.id,
+                fence: job.fence,
+            },
+            job,
+            actions,
+        }))
     }
 
     /// Prolongs a lease and says until when.
@@ -99,7 +119,10 @@ impl Queue {
     /// The lease was lost: stop the worker. No such job; the database fails.
     pub async fn renew(&self, lease: Lease, now: u64) -> Result<u64, JobsError> {
         let expires_at = now.saturating_add(self.options.lease_seconds);
-        let command = Command::Renew { fence: lease.fence, expires_at };
+        let command = Command::Renew {
+            fence: lease.fence,
+            expires_at,
+        };
         let places = ("queue.renew.before_commit", "queue.renew.after_commit");
         let applied = self.change(lease.job, command, now, places).await?;
         Ok(applied.job.lease_expires_at.unwrap_or(expires_at))
@@ -116,7 +139,11 @@ impl Queue {
         step: u32,
         now: u64,
     ) -> Result<Vec<Action>, JobsError> {
-        let command = Command::Checkpoint { fence: lease.fence, object, step };
+        let command = Command::Checkpoint {
+            fence: lease.fence,
+            object,
+            step,
+        };
         let places = ("queue.checkpoint.before_commit", "queue.checkpoint.after_commit");
         Ok(self.change(lease.job, command, now, places).await?.actions)
     }
@@ -136,8 +163,18 @@ impl Queue {
         result: Option<ObjectId>,
         now: u64,
     ) -> Result<Applied, JobsError> {
-        let command = Command::Finish { fence: lease.fence, statement: Box::new(statement), result };
-        self.change(lease.job, command, now, ("queue.finish.before_commit", "queue.finish.after_commit")).await
+        let command = Command::Finish {
+            fence: lease.fence,
+            statement: Box::new(statement),
+            result,
+        };
+        self.change(
+            lease.job,
+            command,
+            now,
+            ("queue.finish.before_commit", "queue.finish.after_commit"),
+        )
+        .await
     }
 
     /// Records that an attempt failed. The job goes back into the queue or fails for good, by the retry policy.
@@ -145,18 +182,42 @@ impl Queue {
     /// # Errors
     /// The lease was lost; no such job; the database fails.
     pub async fn fail(&self, lease: Lease, failure: Failure, now: u64) -> Result<Applied, JobsError> {
-        let command = Command::Fail { fence: lease.fence, failure };
-        self.change(lease.job, command, now, ("queue.fail.before_commit", "queue.fail.after_commit")).await
+        let command = Command::Fail {
+            fence: lease.fence,
+            failure,
+        };
+        self.change(
+            lease.job,
+            command,
+            now,
+            ("queue.fail.before_commit", "queue.fail.after_commit"),
+        )
+        .await
     }
 
     /// Records that the worker refused the job before its first step.
     ///
     /// # Errors
     /// The lease was lost; no such job; the database fails.
-    pub async fn refuse(&self, lease: Lease, code: &str, reason: &str, now: u64) -> Result<Applied, JobsError> {
-        let command =
-            Command::Refuse { fence: Some(lease.fence), code: code.to_owned(), reason: reason.to_owned() };
-        self.change(lease.job, command, now, ("queue.refuse.before_commit", "queue.refuse.after_commit")).await
+    pub async fn refuse(
+        &self,
+        lease: Lease,
+        code: &str,
+        reason: &str,
+        now: u64,
+    ) -> Result<Applied, JobsError> {
+        let command = Command::Refuse {
+            fence: Some(lease.fence),
+            code: code.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.change(
+            lease.job,
+            command,
+            now,
+            ("queue.refuse.before_commit", "queue.refuse.after_commit"),
+        )
+        .await
     }
 
     /// Cancels a job that has no result yet. Who may do so, the caller has checked.
@@ -164,7 +225,13 @@ impl Queue {
     /// # Errors
     /// The job has a result or came to an end; no such job; the database fails.
     pub async fn cancel(&self, job: JobId, now: u64) -> Result<Applied, JobsError> {
-        self.change(job, Command::Cancel, now, ("queue.cancel.before_commit", "queue.cancel.after_commit")).await
+        self.change(
+            job,
+            Command::Cancel,
+            now,
+            ("queue.cancel.before_commit", "queue.cancel.after_commit"),
+        )
+        .await
     }
 
     /// Takes the jobs back whose lease ran out. Call it every few seconds.
@@ -189,12 +256,21 @@ impl Queue {
     async fn take_back(&self, command: Command, now: u64) -> Result<Vec<Applied>, JobsError> {
         let mut transaction = self.store.begin().await?;
         // Every lease ends before the end of time, so this names all jobs that are held.
-        let until = if command == Command::Abandoned { i64::MAX.unsigned_abs() } else { now };
+        let until = if command == Command::Abandoned {
+            i64::MAX.unsigned_abs()
+        } else {
+            now
+        };
         let mut all = Vec::new();
         for job in transaction.jobs_with_ended_lease(until).await? {
             all.push(self.apply(&mut transaction, &job, command.clone(), now).await?);
         }
-        commit(transaction, "queue.expire.before_commit", "queue.expire.after_commit").await?;
+        commit(
+            transaction,
+            "queue.expire.before_commit",
+            "queue.expire.after_commit",
+        )
+        .await?;
         Ok(all)
     }
 
@@ -251,22 +327,40 @@ async fn use_order(
     order.used_tokens = order.used_tokens.saturating_add(tokens);
     order.next_turn += 1;
     let more = operation == Operation::Infer && order.used_tokens < order.allowance;
-    order.state = if more { OrderState::Session } else { OrderState::Used };
+    order.state = if more {
+        OrderState::Session
+    } else {
+        OrderState::Used
+    };
     Ok(transaction.update_order(&order).await?)
 }
 
 /// A training's model is on record from the moment its statement is, so that its sealed object is never garbage.
 async fn record_model(transaction: &mut Transaction, job: &JobRow, now: u64) -> Result<(), JobsError> {
-    let commitment = job.statement.as_ref().and_then(|statement| statement.commitment_out.as_ref());
+    let commitment = job
+        .statement
+        .as_ref()
+        .and_then(|statement| statement.commitment_out.as_ref());
     if let (Some(commitment), Some(object)) = (commitment, job.result) {
         let (root, scheme) = (commitment.root, commitment.scheme.clone());
-        let model = ModelRow { root, scheme, object, did: None, job_id: Some(job.id), created_at: now };
+        let model = ModelRow {
+            root,
+            scheme,
+            object,
+            did: None,
+            job_id: Some(job.id),
+            created_at: now,
+        };
         transaction.insert_model(&model).await?;
     }
     Ok(())
 }
 
-async fn commit(transaction: Transaction, before: &'static str, after: &'static str) -> Result<(), JobsError> {
+async fn commit(
+    transaction: Transaction,
+    before: &'static str,
+    after: &'static str,
+) -> Result<(), JobsError> {
     break_point(before);
     transaction.commit().await?;
     break_point(after);
@@ -278,7 +372,10 @@ async fn job_of(connection: &mut Connection, id: JobId) -> Result<JobRow, JobsEr
 }
 
 async fn order_of(connection: &mut Connection, id: OrderId) -> Result<OrderRow, JobsError> {
-    connection.order(id).await?.ok_or(JobsError::OrderUnknown { order: id })
+    connection
+        .order(id)
+        .await?
+        .ok_or(JobsError::OrderUnknown { order: id })
 }
 
 /// The root of the model that a training made.
@@ -287,4 +384,4 @@ fn root_of(job: &JobRow) -> Option<Digest> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

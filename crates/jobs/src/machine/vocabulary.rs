@@ -156,7 +156,9 @@ pub enum Refused {
         verb: &'static str,
     },
     /// The worker lost its lease.
-    #[error("the lease with fencing token {given} has ended (the newest is {newest}): its result is not taken")]
+    #[error(
+        "the lease with fencing token {given} has ended (the newest is {newest}): its result is not taken"
+    )]
     LeaseLost {
         /// The token that came.
         given: u64,
@@ -197,7 +199,12 @@ pub struct RetryPolicy {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { max_attempts: 5, max_crashes: 2, backoff_seconds: 2, max_backoff_seconds: 60 }
+        Self {
+            max_attempts: 5,
+            max_crashes: 2,
+            backoff_seconds: 2,
+            max_backoff_seconds: 60,
+        }
     }
 }
 
@@ -205,6 +212,8 @@ impl RetryPolicy {
     /// The pause after that many attempts, in seconds.
     pub fn pause(&self, attempts: u32) -> u64 {
         let factor = 1_u64.checked_shl(attempts.saturating_sub(1)).unwrap_or(u64::MAX);
-        self.backoff_seconds.saturating_mul(factor).min(self.max_backoff_seconds)
+        self.backoff_seconds
+            .saturating_mul(factor)
+            .min(self.max_backoff_seconds)
     }
 }

@@ -48,18 +48,37 @@ impl Queue {
     pub async fn admit(&self, order: &OrderRow, new: NewJob, now: u64) -> Result<Admitted, JobsError> {
         let mut transaction = self.store.begin().await?;
         if let Some(job) = transaction.job(new.request.job_id()).await? {
-            return Ok(Admitted { job, new: false, actions: Vec::new() });
+            return Ok(Admitted {
+                job,
+                new: false,
+                actions: Vec::new(),
+            });
         }
         let order = known_order(&mut transaction, order).await?;
         check_request(&order, &new)?;
         check_turn(&order, &new.request)?;
         transaction.use_nonce(order.consumer, new.request.nonce).await?;
         let job = job_row(&order, new, now);
-        transaction.insert_job(&job).await.map_err(|error| JobsError::of_order(order.id, error))?;
-        commit(transaction, "queue.admit.before_commit", "queue.admit.after_commit").await?;
+        transaction
+            .insert_job(&job)
+            .await
+            .map_err(|error| JobsError::of_order(order.id, error))?;
+        commit(
+            transaction,
+            "queue.admit.before_commit",
+            "queue.admit.after_commit",
+        )
+        .await?;
         tracing::info!(job = %job.id, order = %order.id, operation = %job.operation, "job queued");
-        let notify = Action::Notify { job: job.id, state: job.state };
-        Ok(Admitted { job, new: true, actions: vec![notify] })
+        let notify = Action::Notify {
+            job: job.id,
+            state: job.state,
+        };
+        Ok(Admitted {
+            job,
+            new: true,
+            actions: vec![notify],
+        })
     }
 }
 
@@ -69,12 +88,18 @@ async fn known_order(transaction: &mut Transaction, order: &OrderRow) -> Result<
     }
     let quote = transaction.quote(order.quote_id).await?;
     check_quote(order, quote.as_ref())?;
-    transaction.insert_order(order).await.map_err(|error| JobsError::of_order(order.id, error))?;
+    transaction
+        .insert_order(order)
+        .await
+        .map_err(|error| JobsError::of_order(order.id, error))?;
     Ok(order.clone())
 }
 
 fn check_quote(order: &OrderRow, quote: Option<&QuoteRow>) -> Result<(), JobsError> {
-    let mismatch = |field| JobsError::QuoteMismatch { order: order.id, field };
+    let mismatch = |field| JobsError::QuoteMismatch {
+        order: order.id,
+        field,
+    };
     let quote = quote.ok_or_else(|| mismatch("quote_id"))?;
     let checks = [
         ("consumer", order.consumer == quote.consumer),
@@ -85,7 +110,10 @@ fn check_quote(order: &OrderRow, quote: Option<&QuoteRow>) -> Result<(), JobsErr
         ("fee_amount", order.fee_amount == quote.fee_amount),
         ("allowance", order.allowance == quote.allowance),
     ];
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), |(field, _)| Err(mismatch(field)))
+    checks
+        .into_iter()
+        .find(|(_, holds)| !holds)
+        .map_or(Ok(()), |(field, _)| Err(mismatch(field)))
 }
 
 fn check_request(order: &OrderRow, new: &NewJob) -> Result<(), JobsError> {
@@ -93,32 +121,64 @@ fn check_request(order: &OrderRow, new: &NewJob) -> Result<(), JobsError> {
     let checks = [
         ("order", request.order == order.id),
         ("datatoken", request.datatoken == order.datatoken),
-        ("operation", request.operation == order.operation && spec.operation == order.operation),
+        (
+            "operation",
+            request.operation == order.operation && spec.operation == order.operation,
+        ),
         ("input", request.input == spec.inputs.digest()),
         ("parameters", request.parameters == spec.parameters),
         ("job_id", request.job_id() == spec.job_id),
     ];
-    let mismatch = |(field, _)| Err(JobsError::RequestMismatch { order: order.id, field });
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), mismatch)
+    let mismatch = |(field, _)| {
+        Err(JobsError::RequestMismatch {
+            order: order.id,
+            field,
+        })
+    };
+    checks
+        .into_iter()
+        .find(|(_, holds)| !holds)
+        .map_or(Ok(()), mismatch)
 }
 
 fn check_turn(order: &OrderRow, request: &StartRequest) -> Result<(), JobsError> {
     if order.state == OrderState::Used {
         return Err(JobsError::OrderUsed { order: order.id });
     }
-    let expected = if order.operation == Operation::Infer { order.next_turn } else { 0 };
+    let expected = if order.operation == Operation::Infer {
+        order.next_turn
+    } else {
+        0
+    };
     if request.turn != expected {
-        return Err(JobsError::WrongTurn { order: order.id, given: request.turn, expected });
+        return Err(JobsError::WrongTurn {
+            order: order.id,
+            given: request.turn,
+            expected,
+        });
     }
-    let previous = if order.operation == Operation::Infer { order.last_receipt } else { Digest::ZERO };
+    let previous = if order.operation == Operation::Infer {
+        order.last_receipt
+    } else {
+        Digest::ZERO
+    };
     if request.previous != previous || (expected > 0 && previous == Digest::ZERO) {
-        return Err(JobsError::WrongPrevious { order: order.id, turn: request.turn });
+        return Err(JobsError::WrongPrevious {
+            order: order.id,
+            turn: request.turn,
+        });
     }
     Ok(())
 }
 
 fn job_row(order: &OrderRow, new: NewJob, now: u64) -> JobRow {
-    let NewJob { request, signature, spec, inputs, model } = new;
+    let NewJob {
+        request,
+        signature,
+        spec,
+        inputs,
+        model,
+    } = new;
     JobRow {
         id: spec.job_id,
         order_id: order.id,

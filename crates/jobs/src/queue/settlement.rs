@@ -23,17 +23,31 @@ impl Queue {
         let mut order = order_of(&mut transaction, job.order_id).await?;
         let digest = signed.receipt.digest();
         check_receipt(&job, &order, &signed)?;
-        let mut applied = self.apply(&mut transaction, &job, Command::Receipted { digest }, now).await?;
+        let mut applied = self
+            .apply(&mut transaction, &job, Command::Receipted { digest }, now)
+            .await?;
         let (job_id, order_id, turn) = (job.id, job.order_id, job.turn);
-        let row =
-            ReceiptRow { digest, job_id, order_id, turn, signed, settled_transaction: None, created_at: now };
+        let row = ReceiptRow {
+            digest,
+            job_id,
+            order_id,
+            turn,
+            signed,
+            settled_transaction: None,
+            created_at: now,
+        };
         transaction.insert_receipt(&row).await?;
         order.last_receipt = digest;
         transaction.update_order(&order).await?;
         if job.operation == Operation::Infer && order.state == OrderState::Used {
             applied.actions.push(Action::Settle(order.id));
         }
-        commit(transaction, "queue.receipted.before_commit", "queue.receipted.after_commit").await?;
+        commit(
+            transaction,
+            "queue.receipted.before_commit",
+            "queue.receipted.after_commit",
+        )
+        .await?;
         Ok(applied)
     }
 
@@ -45,7 +59,15 @@ impl Queue {
         let mut transaction = self.store.begin().await?;
         let (request, order_id) = (signed.refusal.request, signed.refusal.order);
         let consumer = signed.refusal.consumer;
-        transaction.put_refusal(&RefusalRow { request, order_id, consumer, signed, created_at: now }).await?;
+        transaction
+            .put_refusal(&RefusalRow {
+                request,
+                order_id,
+                consumer,
+                signed,
+                created_at: now,
+            })
+            .await?;
         Ok(transaction.commit().await?)
     }
 
@@ -56,11 +78,23 @@ impl Queue {
     pub async fn published(&self, id: JobId, did: &Did, now: u64) -> Result<Applied, JobsError> {
         let mut transaction = self.store.begin().await?;
         let job = job_of(&mut transaction, id).await?;
-        let applied = self.apply(&mut transaction, &job, Command::Published { did: did.clone() }, now).await?;
+        let applied = self
+            .apply(
+                &mut transaction,
+                &job,
+                Command::Published { did: did.clone() },
+                now,
+            )
+            .await?;
         if let Some(root) = root_of(&job) {
             transaction.set_model_asset(root, did).await?;
         }
-        commit(transaction, "queue.published.before_commit", "queue.published.after_commit").await?;
+        commit(
+            transaction,
+            "queue.published.before_commit",
+            "queue.published.after_commit",
+        )
+        .await?;
         Ok(applied)
     }
 
@@ -79,12 +113,20 @@ impl Queue {
             OrderState::Used => return refuse("it is closed or used up already"),
         }
         let jobs = transaction.jobs_of_order(id).await?;
-        if jobs.iter().any(|job| matches!(job.state, JobState::Queued | JobState::Finished)) {
+        if jobs
+            .iter()
+            .any(|job| matches!(job.state, JobState::Queued | JobState::Finished))
+        {
             return refuse("a turn of it is not over; wait for its receipt or cancel it");
         }
         (order.state, order.closed_at) = (OrderState::Used, Some(now));
         transaction.update_order(&order).await?;
-        commit(transaction, "queue.close.before_commit", "queue.close.after_commit").await?;
+        commit(
+            transaction,
+            "queue.close.before_commit",
+            "queue.close.after_commit",
+        )
+        .await?;
         Ok(vec![Action::Settle(id)])
     }
 
@@ -100,17 +142,30 @@ impl Queue {
             return Ok(Vec::new());
         }
         if order.state != OrderState::Used {
-            return Err(JobsError::NotClosable { order: id, reason: "it is not used up, so it cannot be settled" });
+            return Err(JobsError::NotClosable {
+                order: id,
+                reason: "it is not used up, so it cannot be settled",
+            });
         }
         let mut all = Vec::new();
-        for job in transaction.jobs_of_order(id).await?.into_iter().filter(|job| job.state.has_result()) {
+        for job in transaction
+            .jobs_of_order(id)
+            .await?
+            .into_iter()
+            .filter(|job| job.state.has_result())
+        {
             let command = Command::Settled { transaction: hash };
             all.push(self.apply(&mut transaction, &job, command, now).await?);
         }
         order.settled_transaction = Some(hash);
         transaction.update_order(&order).await?;
         transaction.settle_receipts(id, hash).await?;
-        commit(transaction, "queue.settled.before_commit", "queue.settled.after_commit").await?;
+        commit(
+            transaction,
+            "queue.settled.before_commit",
+            "queue.settled.after_commit",
+        )
+        .await?;
         Ok(all)
     }
 
@@ -163,9 +218,15 @@ fn check_receipt(job: &JobRow, order: &OrderRow, signed: &SignedReceipt) -> Resu
         ("order", receipt.order == job.order_id),
         ("operation", receipt.operation == job.operation),
         ("consumer", receipt.consumer == job.consumer),
-        ("request", request.is_some_and(|request| request.digest() == receipt.request)),
+        (
+            "request",
+            request.is_some_and(|request| request.digest() == receipt.request),
+        ),
         ("previous", receipt.previous == previous),
     ];
     let mismatch = |(field, _)| Err(JobsError::ReceiptMismatch { job: job.id, field });
-    checks.into_iter().find(|(_, holds)| !holds).map_or(Ok(()), mismatch)
+    checks
+        .into_iter()
+        .find(|(_, holds)| !holds)
+        .map_or(Ok(()), mismatch)
 }
