@@ -49,14 +49,6 @@ pub enum NodeError {
     /// The node cannot start. The text is written for its operator.
     #[error("{message}")]
     Startup {
-        /// What, where and what to do.
-        message: String,
-        /// The cause.
-        source: Box<dyn Error + Send + Sync>,
-    },
-    /// The node cannot start. The text is written for its operator.
-    #[error("{message}")]
-    Startup {
         /// What failed, where, and what to do.
         message: String,
         /// The cause.
@@ -81,11 +73,6 @@ impl NodeError {
             code,
             message: message.into(),
         }
-    }
-
-    /// A reason why the node cannot start; `message` is for its operator.
-    pub fn startup(message: impl Into<String>, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Startup { message: message.into(), source: source.into() }
     }
 
     /// Why the node cannot start; `message` is for its operator.
@@ -122,7 +109,7 @@ impl NodeError {
             Self::Store(error) => of_storage(error.class()),
             Self::Vault(error) => of_storage(error.class()),
             Self::Chain(error) if error.class() == ErrorClass::Unavailable => ErrorCode::ChainUnavailable,
-            Self::Chain(_) | Self::Startup { .. } | Self::Fault { .. } => ErrorCode::Internal,
+            Self::Chain(_) | Self::Fault { .. } => ErrorCode::Internal,
         }
     }
 

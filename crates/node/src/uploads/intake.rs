@@ -164,7 +164,8 @@ impl Intake {
             let mut connection = self.store.read().await?;
             // Another request may have completed, restarted or removed it while this one waited.
             let row = connection.upload(row.id).await?.ok_or_else(|| not_found(row.id))?;
-            (row, connection.upload_chunks(row.id).await?)
+            let chunks = connection.upload_chunks(row.id).await?;
+            (row, chunks)
         };
         if row.state == UploadState::Complete || row.received < row.bytes {
             return Ok(self.view(row));
