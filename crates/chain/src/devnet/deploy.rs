@@ -16,6 +16,7 @@ use crate::address_book::{AddressBook, DEVELOPMENT};
 use crate::bindings::{IEnterpriseFeeCollector, INftFactory, IRouter};
 use crate::client::Chain;
 use crate::error::ChainError;
+use crate::transaction::SignedTransaction;
 use crate::wallet::Wallet;
 
 /// The largest deployment takes 5.5 million.
@@ -47,13 +48,6 @@ pub(super) async fn deploy(
     owner: &Wallet,
     artifacts: &Artifacts,
 ) -> Result<AddressBook, DevnetError> {
-    let failed = |step: &str| {
-        let step = step.to_owned();
-        move |source| DevnetError::Deployment {
-            step,
-            source: Box::new(source),
-        }
-    };
     let first_nonce = chain
         .transaction_count(owner.address())
         .await
@@ -70,10 +64,34 @@ pub(super) async fn deploy(
     };
     let mut book = plan.suite()?;
     book.start_block = start_block;
-    let mut sent = Vec::with_capacity(plan.steps.len());
-    for (nonce, step) in (first_nonce..).zip(&plan.steps) {
-        let signed = owner
-            .sign_transaction(TxEip1559 {
+    let sent = plan.send(chain, owner).await?;
+    for (signed, step) in sent.iter().zip(&plan.steps) {
+        let receipt = chain.wait(signed).await.map_err(failed(&step.what))?;
+        if !receipt.success {
+            let what = format!("transaction {}", signed.hash);
+            let why = "it failed on a chain where it cannot".to_owned();
+            return Err(failed(&step.what)(ChainError::UnexpectedAnswer { what, why }));
+        }
+    }
+    tracing::info!(transactions = sent.len(), router = %book.router, "deployed the contracts");
+    Ok(book)
+}
+
+/// Names the step in which something failed.
+fn failed(step: &str) -> impl FnOnce(ChainError) -> DevnetError {
+    let step = step.to_owned();
+    move |source| DevnetError::Deployment {
+        step,
+        source: Box::new(source),
+    }
+}
+
+impl Plan<'_> {
+    /// Signs all steps and sends them without waiting for any.
+    async fn send(&self, chain: &Chain, owner: &Wallet) -> Result<Vec<SignedTransaction>, DevnetError> {
+        let mut sent = Vec::with_capacity(self.steps.len());
+        for (nonce, step) in (self.first_nonce..).zip(&self.steps) {
+            let transaction = TxEip1559 {
                 chain_id: CHAIN_ID,
                 nonce,
                 gas_limit: GAS,
@@ -83,26 +101,14 @@ pub(super) async fn deploy(
                 value: U256::ZERO,
                 input: step.data.clone(),
                 ..TxEip1559::default()
-            })
-            .map_err(failed(&step.what))?;
-        chain.broadcast(&signed).await.map_err(failed(&step.what))?;
-        sent.push(signed);
-    }
-    for (signed, step) in sent.iter().zip(&plan.steps) {
-        let receipt = chain.wait(signed).await.map_err(failed(&step.what))?;
-        if !receipt.success {
-            let source = ChainError::UnexpectedAnswer {
-                what: format!("transaction {}", signed.hash),
-                why: "it failed on a chain where it cannot".into(),
             };
-            return Err(failed(&step.what)(source));
+            let signed = owner.sign_transaction(transaction).map_err(failed(&step.what))?;
+            chain.broadcast(&signed).await.map_err(failed(&step.what))?;
+            sent.push(signed);
         }
+        Ok(sent)
     }
-    tracing::info!(transactions = sent.len(), router = %book.router, "deployed the contracts");
-    Ok(book)
-}
 
-impl Plan<'_> {
     /// Writes all steps down, in Ocean's order.
     fn suite(&mut self) -> Result<AddressBook, DevnetError> {
         let mut others = Map::new();
