@@ -41,6 +41,8 @@ pub struct Node {
     pub(crate) running: Running,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
+    /// Held while an upload is put together, one at a time.
+    pub(crate) assembling: Arc<tokio::sync::Mutex<()>>,
     /// Says that something may be due: a job was admitted or has a result.
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) settle: tokio::sync::Notify,
@@ -161,6 +163,7 @@ async fn open(options: NodeOptions, address: String, stopping: watch::Receiver<b
         events: EventHub::default(),
         running: Running::default(),
         metrics: Metrics::new(),
+        assembling: Arc::default(),
         wake: tokio::sync::Notify::new(),
         settle: tokio::sync::Notify::new(),
         options,
