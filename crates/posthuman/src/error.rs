@@ -109,6 +109,9 @@ pub enum MarketError {
     /// The parameters of a job are out of range.
     #[error("the parameters cannot be used")]
     Parameters(#[source] posthuman_types::parameters::ParametersError),
+    /// The address file.
+    #[error(transparent)]
+    Addresses(#[from] posthuman_chain::AddressBookError),
     /// The chain, a wallet or a contract.
     #[error(transparent)]
     Chain(#[from] ChainError),
@@ -130,6 +133,7 @@ impl MarketError {
             Self::File { .. } => "file",
             Self::Input(_) => "input",
             Self::Parameters(_) => "parameters_invalid",
+            Self::Addresses(_) => "addresses",
             Self::Chain(_) => "chain",
         }
     }
@@ -138,7 +142,9 @@ impl MarketError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Node(answer) => answer.class,
-            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) => ErrorClass::Caller,
+            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) | Self::Addresses(_) => {
+                ErrorClass::Caller
+            }
             Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,
             Self::Untrue { .. } => ErrorClass::Unauthorized,
             Self::TooExpensive { .. } | Self::Balance { .. } => ErrorClass::Payment,

@@ -1,9 +1,21 @@
-//! The top room: the client library of the market.
+//! The top room: the client library of the market, and the one binary.
 //!
-//! Without default features the crate is this library alone; it brings neither server nor engine.
+//! Without default features the crate is the library alone; it brings neither server nor engine.
 
 pub mod client;
 pub mod error;
+pub mod market;
+pub mod verify;
+
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod compare;
 
 pub use client::{Goal, NodeClient};
 pub use error::{MarketError, NodeAnswer};
+pub use market::{
+    Collected, Evaluation, EvaluationOutput, Event, Listener, Market, MarketOptions, Offer, Purchase, Segment, Selling,
+    Session, SessionEnd, Text, Trained, Turn, Work,
+};
+pub use verify::{Check, Verification, verify};

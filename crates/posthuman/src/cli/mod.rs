@@ -1,0 +1,296 @@
+//! The command line: one file per command, settings in one list, results on stdout, everything else on stderr.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use posthuman_chain::{AddressBookError, ChainError, DevnetError, WalletError};
+use posthuman_types::ErrorClass;
+
+use crate::MarketError;
+
+mod asset;
+mod buy;
+mod collect;
+mod completions;
+mod context;
+mod devnet_wallet;
+mod evaluate;
+mod infer;
+mod jobs;
+mod listen;
+mod model;
+mod order;
+mod output;
+mod plot;
+mod publish;
+#[cfg(feature = "node")]
+mod rerun;
+mod sell;
+mod settings;
+mod settings_page;
+mod token;
+mod train;
+mod training;
+mod verify;
+mod wallet;
+
+use context::Context;
+use output::Report;
+use settings::{SettingError, Settings};
+
+/// Where people and programs publish, buy, train, use and evaluate language models, with receipts.
+#[derive(Debug, Parser)]
+#[command(name = "posthuman", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    /// Print the result as one JSON object on stdout.
+    #[arg(long, global = true, help_heading = "Output")]
+    json: bool,
+    /// Say more on stderr; twice for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  posthuman dev                                    a devnet and a node on this machine
+  posthuman asset list                             what the market offers
+  posthuman buy DID --wallet bob                   one datatoken of a model
+  posthuman train DID --text book.txt --name Mine --wallet bob
+  posthuman infer DID --prompt 'Call me' --wallet derek
+  posthuman verify receipt.json                    whether a receipt holds
+
+Exit codes: 0 done, 1 a fault of ours, 2 wrong use, 3 wrong input, 4 not allowed, 5 to be paid, 6 not found,
+7 not now, 8 out of reach.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Assets: list, search, show, lineage, royalties.
+    Asset(asset::Args),
+    /// Buy datatokens of an asset.
+    Buy(buy::Args),
+    /// Pay out what a model earned, up its line.
+    Collect(collect::Args),
+    /// Write completions for a shell to stdout.
+    Completions(completions::Args),
+    /// Score a text with one model or several.
+    Evaluate(evaluate::Args),
+    /// Open an inference session and continue prompts.
+    Infer(infer::Args),
+    /// Your jobs: list, show, watch, output, receipt, cancel.
+    Jobs(jobs::Args),
+    /// Models: import one from Hugging Face files, list, show.
+    Model(model::Args),
+    /// Check a job and pay for it, to start it later.
+    Order(order::Args),
+    /// Publish a new model: trained from scratch on a text, or imported.
+    Publish(publish::Args),
+    /// Offer datatokens that you hold.
+    Sell(sell::Args),
+    /// All settings.
+    #[command(hide = true)]
+    Settings(settings_page::Args),
+    /// Any ERC-20 token: balance, transfer, approve, allowance, transfer-from, mint, info.
+    Token(token::Args),
+    /// Train a model on a text; the result is a new model.
+    Train(train::Args),
+    /// Check a receipt against the chain.
+    Verify(verify::Args),
+    /// Wallets: create, show, import, fund, list.
+    Wallet(wallet::Args),
+}
+
+/// Runs the command line of this process and says how it ended.
+pub fn main() -> ExitCode {
+    let matches = command().get_matches();
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    start_log(cli.verbose);
+    let settings = Settings::collect(&matches, |name| std::env::var(name).ok());
+    let outcome = settings.map_err(anyhow::Error::from).and_then(|settings| {
+        let context = Context { settings, json: cli.json };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let report = runtime.block_on(run(cli.command, &context));
+        // A command that was told to stop does not wait for threads that read.
+        runtime.shutdown_background();
+        Ok(report?.write(cli.json)?)
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, cli.json),
+    }
+}
+
+/// The commands with all flags, for help, completions and documentation.
+pub fn command() -> clap::Command {
+    settings::add_flags(Cli::command())
+}
+
+async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
+    match command {
+        Command::Asset(args) => args.run(context).await,
+        Command::Buy(args) => args.run(context).await,
+        Command::Collect(args) => args.run(context).await,
+        Command::Completions(args) => args.run(),
+        Command::Evaluate(args) => args.run(context).await,
+        Command::Infer(args) => args.run(context).await,
+        Command::Jobs(args) => args.run(context).await,
+        Command::Model(args) => args.run(context).await,
+        Command::Order(args) => args.run(context).await,
+        Command::Publish(args) => args.run(context).await,
+        Command::Sell(args) => args.run(context).await,
+        Command::Settings(args) => args.run(context),
+        Command::Token(args) => args.run(context).await,
+        Command::Train(args) => args.run(context).await,
+        Command::Verify(args) => args.run(context).await,
+        Command::Wallet(args) => args.run(context).await,
+    }
+}
+
+/// Says on stderr what went wrong; with `--json` as an object there, since stdout is for results.
+fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
+    if is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let class = class_of(error);
+    let message = full_text(error);
+    if json {
+        let code = error.downcast_ref::<MarketError>().map_or("error", MarketError::code);
+        let refusal = error.downcast_ref::<MarketError>().and_then(MarketError::refusal);
+        let body = serde_json::json!({ "error": { "code": code, "message": message, "class": class, "refusal": refusal } });
+        output::note(body);
+    } else {
+        output::note(format_args!("error: {message}"));
+    }
+    ExitCode::from(class.exit_code())
+}
+
+/// The error with its causes, each once: some libraries repeat their cause in their own words.
+fn full_text(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn class_of(error: &anyhow::Error) -> ErrorClass {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<MarketError>() {
+            return error.class();
+        }
+        if let Some(error) = cause.downcast_ref::<ChainError>() {
+            return error.class();
+        }
+        if let Some(error) = cause.downcast_ref::<WalletError>() {
+            return error.class();
+        }
+        if let Some(error) = cause.downcast_ref::<DevnetError>() {
+            return error.class();
+        }
+        if cause.is::<Unverified>() {
+            return ErrorClass::Unauthorized;
+        }
+        if cause.is::<SettingError>() || cause.is::<AddressBookError>() || cause.is::<Wrong>() {
+            return ErrorClass::Caller;
+        }
+    }
+    ErrorClass::Bug
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A wrong argument that the parser cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Wrong(String);
+
+/// A receipt that does not hold.
+#[derive(Debug, thiserror::Error)]
+#[error("the receipt does not hold: {0}")]
+struct Unverified(String);
+
+fn start_log(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("POSTHUMAN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn each_command(command: &clap::Command, path: &str, check: &mut dyn FnMut(&clap::Command, &str)) {
+        for sub in command.get_subcommands() {
+            let path = format!("{path} {}", sub.get_name());
+            check(sub, &path);
+            each_command(sub, &path, check);
+        }
+    }
+
+    #[test]
+    fn the_declaration_is_sound_and_every_help_renders() {
+        let mut root = command();
+        root.clone().debug_assert();
+        assert!(root.render_long_help().to_string().contains("Exit codes"));
+        each_command(&root, "posthuman", &mut |sub, path| {
+            let help = sub.clone().render_long_help().to_string();
+            assert!(!help.is_empty(), "{path}");
+            let is_leaf = sub.get_subcommands().next().is_none();
+            assert!(!is_leaf || sub.is_hide_set() || help.contains("Example"), "{path} shows no example");
+        });
+    }
+
+    #[test]
+    fn every_example_in_the_help_parses() {
+        let root = command();
+        let mut examples = vec![EXAMPLES.to_owned()];
+        each_command(&root, "posthuman", &mut |sub, _| {
+            examples.extend(sub.get_after_help().map(ToString::to_string));
+        });
+        let did = format!("did:op:{}", "0".repeat(64));
+        let mut count = 0;
+        for line in examples.iter().flat_map(|text| text.lines()).filter(|line| line.trim().starts_with("posthuman ")) {
+            // Two or more spaces part the command from its explanation.
+            let line = line.trim().split("   ").next().unwrap_or_default().split("  ").next().unwrap_or_default();
+            let words = line.replace("DID", &did).replace('\'', "");
+            let words: Vec<&str> = words.split_whitespace().collect();
+            if let Err(error) = root.clone().try_get_matches_from(&words) {
+                panic!("{line}: {error}");
+            }
+            count += 1;
+        }
+        assert!(count > 30, "only {count} examples");
+    }
+
+    #[test]
+    fn errors_give_their_exit_codes() {
+        let market = anyhow::Error::from(MarketError::Input("x".into()));
+        assert_eq!(class_of(&market.context("while doing")).exit_code(), 3);
+        let gone = MarketError::NotForSale { did: format!("did:op:{}", "0".repeat(64)).parse().unwrap(), why: String::new() };
+        assert_eq!(class_of(&gone.into()).exit_code(), 6);
+        assert_eq!(class_of(&anyhow::anyhow!("unknown")).exit_code(), 1);
+        assert_eq!(class_of(&Wrong("x".into()).into()).exit_code(), 3);
+    }
+
+    #[test]
+    fn an_error_tells_its_causes_once() {
+        let error = anyhow::anyhow!("inner").context("outer");
+        assert_eq!(full_text(&error), "outer: inner");
+        let error = anyhow::anyhow!("inner").context("outer: inner");
+        assert_eq!(full_text(&error), "outer: inner");
+    }
+}
