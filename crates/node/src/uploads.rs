@@ -116,26 +116,6 @@ impl Node {
         })
     }
 
-    /// All bytes of a complete upload, for what is small enough to be read whole.
-    ///
-    /// # Errors
-    /// As [`Node::stored_upload`], and `upload_too_large` above `most` bytes.
-    pub async fn upload_bytes(&self, owner: Address, id: UploadId, most: u64) -> Result<Vec<u8>, NodeError> {
-        let stored = self.stored_upload(owner, id).await?;
-        if stored.bytes > most {
-            let text = format!(
-                "`{}` has {} bytes, and at most {most} are read here. Send a smaller file.",
-                stored.name, stored.bytes
-            );
-            return Err(NodeError::rejected(ErrorCode::UploadTooLarge, text));
-        }
-        let vault = self.vault.clone();
-        tokio::task::spawn_blocking(move || vault.read(stored.object, most).map(|bytes| bytes.to_vec()))
-            .await
-            .or_fault("reading an upload")?
-            .map_err(NodeError::from)
-    }
-
     /// Drops uploads whose time is over, except objects that a job still needs. Returns how many.
     ///
     /// # Errors

@@ -119,6 +119,39 @@ error_codes! {
     UnchangedWeights "unchanged_weights" Caller
         "The training would leave the weights as they were."
         "Choose a learning rate above zero and at least one step. The order stays open."
+    LossNotFinite "loss_not_finite" Caller
+        "The loss or the gradient of the training stopped being a number."
+        "Start again with a lower learning rate or more warm-up steps. The order stays open."
+    OutOfMemory "out_of_memory" Caller
+        "The job needed more memory than a worker may have."
+        "Start again with a smaller batch, a shorter sequence or a smaller model. The order stays open."
+    ProcessorTimeExceeded "processor_time_exceeded" Caller
+        "The job needed more processor time than a worker may have."
+        "Start again with fewer steps or a smaller model. The order stays open."
+    DeadlineExceeded "deadline_exceeded" Unavailable
+        "The job took longer than a worker may work."
+        "Start again with fewer steps, or when the node is less busy. The order stays open."
+    WorkerCrashed "worker_crashed" Bug
+        "The worker process ended without a word, more than once."
+        "Tell the node's operator the id of the job. The order stays open."
+    WeightsCorrupted "weights_corrupted" Bug
+        "The sealed weights of the model are damaged on the node's disk; they were not used."
+        "Tell the node's operator, who can restore them from a backup. The order stays open."
+    InputCorrupted "input_corrupted" Bug
+        "An input of the job is damaged on the node's disk; it was not used."
+        "Send the file and start the job again, and tell the node's operator. The order stays open."
+    OutputNotAllowed "output_not_allowed" Bug
+        "The worker left something among its results that does not belong there; nothing of it was kept."
+        "Tell the node's operator the id of the job. The order stays open."
+    WorkerProtocol "worker_protocol" Bug
+        "The worker said something that the node does not understand."
+        "Tell the node's operator the id of the job. The order stays open."
+    SandboxUnavailable "sandbox_unavailable" Unavailable
+        "The worker could not lock itself up, and so did not open the weights."
+        "Tell the node's operator that the kernel must offer Landlock and seccomp. The order stays open."
+    WorkerInternal "worker_internal" Bug
+        "The worker met a fault of its own."
+        "Tell the node's operator the id of the job. The order stays open."
     UploadNotFound "upload_not_found" NotFound
         "There is no such upload of yours; it may have expired."
         "Announce the file with `POST /api/v1/uploads` and send it again."
@@ -261,5 +294,60 @@ impl FromStr for ErrorCode {
             .copied()
             .find(|code| code.as_str() == text)
             .ok_or_else(|| ErrorCodeError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use posthuman_jobs::engine::local::{FailureCode, RefusalCode};
+
+    use super::*;
+
+    #[test]
+    fn codes_are_told_apart_and_read_back() {
+        let codes: BTreeSet<_> = ERROR_CODES.iter().map(|row| row.code).collect();
+        assert_eq!(codes.len(), ERROR_CODES.len());
+        for code in ErrorCode::ALL {
+            assert_eq!(code.as_str().parse::<ErrorCode>().unwrap(), *code);
+            let snake = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            assert!(code.as_str().bytes().all(snake), "{}", code.as_str());
+        }
+        assert!("no_such_code".parse::<ErrorCode>().is_err());
+    }
+
+    #[test]
+    fn every_code_of_a_worker_is_public() {
+        let refusals = RefusalCode::ALL.iter().map(|code| code.as_str());
+        for code in refusals.chain(FailureCode::ALL.iter().map(|code| code.as_str())) {
+            assert!(code.parse::<ErrorCode>().is_ok(), "{code} has no row");
+        }
+    }
+
+    #[test]
+    fn sentences_end() {
+        for row in ERROR_CODES {
+            for sentence in [row.cause, row.remedy] {
+                assert!(sentence.ends_with('.') && !sentence.contains("  "), "{}: {sentence}", row.code);
+            }
+        }
+    }
+
+    /// A page may say more than the table, never something else.
+    #[test]
+    fn pages_say_what_the_table_says() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
+        let index = std::fs::read_to_string(folder.join("README.md")).expect("docs/errors/README.md is there");
+        for code in ErrorCode::ALL {
+            let (row, status) = (code.row(), code.http_status());
+            let page = std::fs::read_to_string(folder.join(format!("{}.md", row.code)))
+                .unwrap_or_else(|error| panic!("docs/errors/{}.md: {error}", row.code));
+            for part in [&format!("# `{}`", row.code), &format!("HTTP status {status}"), row.cause, row.remedy] {
+                assert!(page.contains(part), "docs/errors/{}.md lacks: {part}", row.code);
+            }
+            assert!(index.contains(&format!("({}.md)", row.code)), "docs/errors/README.md lacks {}", row.code);
+        }
     }
 }

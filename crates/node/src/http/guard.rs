@@ -45,7 +45,22 @@ pub(super) fn house(routes: Router, metrics: Metrics) -> Router {
 
 /// Lets at most `most` requests into `routes` at once. Others wait a little and are then told that the node is busy.
 pub(super) fn busy_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, most: usize) -> Router<S> {
-    routes.route_layer(middleware::from_fn_with_state(Arc::new(Semaphore::new(most)), take_turn))
+    limit_with(routes, most, TURN_TIMEOUT)
+}
+
+fn limit_with<S: Clone + Send + Sync + 'static>(routes: Router<S>, most: usize, patience: Duration) -> Router<S> {
+    let turns = Turns {
+        free: Arc::new(Semaphore::new(most)),
+        patience,
+    };
+    routes.route_layer(middleware::from_fn_with_state(turns, take_turn))
+}
+
+#[derive(Clone)]
+struct Turns {
+    free: Arc<Semaphore>,
+    /// How long a request waits for its turn.
+    patience: Duration,
 }
 
 /// Becomes true when the node begins to shut down.
@@ -73,8 +88,8 @@ impl Closing {
     }
 }
 
-async fn take_turn(State(turns): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(TURN_TIMEOUT, turns.acquire_owned()).await {
+async fn take_turn(State(turns): State<Turns>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(turns.patience, turns.free.acquire_owned()).await {
         Ok(Ok(_turn)) => next.run(request).await,
         _ => plain(ErrorCode::NodeBusy).into_response(),
     }
@@ -125,4 +140,133 @@ fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("a panic without words");
     NodeError::bug(format!("answering a request: {words}")).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::DefaultBodyLimit;
+    use axum::http::{StatusCode, header};
+    use axum::routing::{get, post, put};
+    use posthuman_types::JobId;
+    use posthuman_types::api::{CreateUpload, ErrorBody};
+    use serde::Deserialize;
+    use tower::ServiceExt;
+
+    use super::super::extract::{Chunk, Json, PathId, Query};
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Position {
+        #[serde(rename = "offset")]
+        _offset: u64,
+    }
+
+    /// Routes as the node has them, with handlers that need no node.
+    fn routes() -> Router {
+        let routes = Router::new()
+            .route("/json", post(|Json(upload): Json<CreateUpload>| async move { upload.name }).layer(DefaultBodyLimit::max(200)))
+            .route("/chunk", put(|Chunk(chunk): Chunk| async move { chunk.len().to_string() }).layer(DefaultBodyLimit::max(10)))
+            .route("/query", get(|Query(_): Query<Position>| async { "read" }))
+            .route("/jobs/{id}", get(|PathId(id): PathId<JobId>| async move { id.to_string() }))
+            .route("/panic", get(|| async { if true { panic!("the secret of /var/lib") } }));
+        house(routes, Metrics::new())
+    }
+
+    async fn ask(method: &str, path: &str, content_type: &str, body: impl Into<Body>) -> Response {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, content_type)
+            .header(header::ORIGIN, "https://elsewhere.example")
+            .body(body.into())
+            .unwrap();
+        routes().oneshot(request).await.unwrap()
+    }
+
+    async fn error(response: Response) -> (u16, ErrorBody) {
+        let status = response.status().as_u16();
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+        assert!(response.headers().contains_key(REQUEST_ID));
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn whatever_goes_wrong_has_one_shape() {
+        let json = "application/json";
+        let cases = [
+            ("GET", "/nowhere", json, "", 404, "not_found"),
+            ("GET", "/json", json, "", 405, "method_not_allowed"),
+            ("POST", "/json", "text/plain", "{}", 415, "content_type_unsupported"),
+            ("POST", "/json", json, "{", 400, "body_invalid"),
+            ("POST", "/json", json, "", 400, "body_invalid"),
+            ("POST", "/json", json, "{\"name\": 7}", 400, "body_invalid"),
+            ("POST", "/json", json, &"x".repeat(201), 413, "body_too_large"),
+            ("PUT", "/chunk", "", "01234567890", 413, "upload_too_large"),
+            ("GET", "/query", json, "", 400, "query_invalid"),
+            ("GET", "/query?offset=-1", json, "", 400, "query_invalid"),
+            ("GET", "/jobs/12", json, "", 400, "id_invalid"),
+            ("GET", "/jobs/%ff", json, "", 400, "id_invalid"),
+            ("GET", "/panic", json, "", 500, "internal"),
+        ];
+        for (method, path, content_type, body, status, code) in cases {
+            let found = error(ask(method, path, content_type, body.to_owned()).await).await;
+            assert_eq!((found.0, found.1.error.code.as_str()), (status, code), "{method} {path} {body}");
+            let message = found.1.error.message;
+            assert!(message.ends_with('.') && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_name_what_is_wrong() {
+        let message = async |method, path, body: &str| {
+            let response = ask(method, path, "application/json", body.to_owned()).await;
+            error(response).await.1.error.message
+        };
+        assert!(message("POST", "/json", "{\"name\": 7}").await.contains("name: invalid type: integer `7`"));
+        assert!(message("GET", "/query", "").await.contains("missing field `offset`"));
+        assert!(message("GET", "/jobs/12", "").await.contains("`12` is not a job id"));
+        assert!(message("GET", "/panic", "").await.contains("Reference: "));
+    }
+
+    #[tokio::test]
+    async fn wrong_methods_learn_the_right_ones() {
+        let response = ask("DELETE", "/json", "", "").await;
+        assert_eq!((response.status(), &response.headers()[header::ALLOW]), (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap()));
+    }
+
+    #[tokio::test]
+    async fn browsers_of_any_origin_may_send_tokens() {
+        let request = Request::builder()
+            .method("OPTIONS")
+            .uri("/json")
+            .header(header::ORIGIN, "https://elsewhere.example")
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
+            .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,last-event-id")
+            .body(Body::empty())
+            .unwrap();
+        let response = routes().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        let allowed = &response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS];
+        assert_eq!(allowed, "authorization,last-event-id");
+    }
+
+    #[tokio::test]
+    async fn too_many_requests_are_told_to_come_back() {
+        let routes = limit_with(Router::new().route("/slow", get(std::future::pending::<()>)), 1, Duration::from_millis(20));
+        let routes = house(routes, Metrics::new());
+        let ask = || routes.clone().oneshot(Request::get("/slow").body(Body::empty()).unwrap());
+        let first = tokio::spawn(ask());
+        tokio::task::yield_now().await;
+        let second = ask().await.unwrap();
+        assert_eq!(error_code(second).await, (503, "node_busy".to_owned()));
+        first.abort();
+    }
+
+    async fn error_code(response: Response) -> (u16, String) {
+        let status = response.status().as_u16();
+        let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
+        (status, serde_json::from_slice::<ErrorBody>(&bytes).unwrap().error.code)
+    }
 }
