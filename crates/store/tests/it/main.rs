@@ -1,5 +1,7 @@
 //! The store from outside: one module per promise.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 mod fixtures;
 mod lineage;
 mod processes;
