@@ -43,7 +43,8 @@ impl Node {
             NodeError::rejected(ErrorCode::OrderNotFound, message)
         })?;
         let signed = eip191_hash_message(request.digest());
-        self.check_signature(record.consumer, signed, &start.signature).await?;
+        self.check_signature(record.consumer, signed, &start.signature)
+            .await?;
         if let Some(job) = self.store.read().await?.job(request.job_id()).await? {
             return self.job_view(job).await;
         }
@@ -52,7 +53,9 @@ impl Node {
                 self.wake.notify_waiters();
                 Ok(job)
             }
-            Err(NodeError::Rejected { code, message }) => Err(self.turn_away(&start, &record, code, message).await?),
+            Err(NodeError::Rejected { code, message }) => {
+                Err(self.turn_away(&start, &record, code, message).await?)
+            }
             Err(error) => Err(error),
         }
     }
@@ -61,7 +64,12 @@ impl Node {
         let request = &start.request;
         let turned = |(code, message): Turned| NodeError::rejected(code, message);
         check_order(start, record).map_err(turned)?;
-        let asset = self.store.read().await?.asset_of_datatoken(self.chain.id(), record.datatoken).await?;
+        let asset = self
+            .store
+            .read()
+            .await?
+            .asset_of_datatoken(self.chain.id(), record.datatoken)
+            .await?;
         let asset = asset.ok_or_else(|| {
             let message = format!("Datatoken {} belongs to no asset of this node.", record.datatoken);
             NodeError::rejected(ErrorCode::OrderForAnotherAsset, message)
@@ -95,25 +103,40 @@ impl Node {
             limits: self.worker_limits(),
         };
         let model = offer.model.as_ref().map(|model| model.object);
-        NewJob { request, signature: start.signature.clone(), spec, inputs: inputs.objects, model }
+        NewJob {
+            request,
+            signature: start.signature.clone(),
+            spec,
+            inputs: inputs.objects,
+            model,
+        }
     }
 
     pub(crate) fn worker_limits(&self) -> Limits {
         let work = &self.options.work;
-        Limits { memory_bytes: work.memory_bytes, cpu_seconds: work.cpu_seconds }
+        Limits {
+            memory_bytes: work.memory_bytes,
+            cpu_seconds: work.cpu_seconds,
+        }
     }
 
     async fn inputs_of(&self, start: &StartJob, consumer: Address) -> Result<StagedInputs, NodeError> {
         let limit = self.options.market.limits.prompt_bytes;
         match (start.request.operation, &start.prompt) {
-            (Operation::Infer, Some(prompt)) if prompt.len() as u64 <= limit => self.stage_prompt(prompt).await,
+            (Operation::Infer, Some(prompt)) if prompt.len() as u64 <= limit => {
+                self.stage_prompt(prompt).await
+            }
             (Operation::Infer, Some(prompt)) => {
-                let message = format!("The prompt has {} bytes; this node takes at most {limit}.", prompt.len());
+                let message = format!(
+                    "The prompt has {} bytes; this node takes at most {limit}.",
+                    prompt.len()
+                );
                 Err(NodeError::rejected(ErrorCode::TextTooLarge, message))
             }
-            (Operation::Infer, None) => {
-                Err(NodeError::rejected(ErrorCode::TextMissing, "A turn of inference needs a `prompt`."))
-            }
+            (Operation::Infer, None) => Err(NodeError::rejected(
+                ErrorCode::TextMissing,
+                "A turn of inference needs a `prompt`.",
+            )),
             (operation, _) => self.staged_inputs(consumer, operation, &start.inputs).await,
         }
     }
@@ -122,23 +145,39 @@ impl Node {
     fn check_fee(&self, record: &OrderRecord) -> Result<QuoteBinding, Turned> {
         let order = record.id;
         let fee = record.provider_fee.as_ref();
-        let fee = fee.ok_or_else(|| (ErrorCode::FeeMissing, format!("Order {order} carries no provider fee.")))?;
+        let fee = fee.ok_or_else(|| {
+            (
+                ErrorCode::FeeMissing,
+                format!("Order {order} carries no provider fee."),
+            )
+        })?;
         if fee.address != self.wallet() {
-            let message = format!("The provider fee of order {order} went to {}, not to this node.", fee.address);
+            let message = format!(
+                "The provider fee of order {order} went to {}, not to this node.",
+                fee.address
+            );
             return Err((ErrorCode::OrderNotPaidHere, message));
         }
-        let mismatch = |why: &str| (ErrorCode::FeeMismatch, format!("The provider fee of order {order} {why}."));
+        let mismatch = |why: &str| {
+            (
+                ErrorCode::FeeMismatch,
+                format!("The provider fee of order {order} {why}."),
+            )
+        };
         if provider_fee_signer(fee) != Some(self.wallet()) {
             return Err(mismatch("is not signed by this node"));
         }
-        let binding = QuoteBinding::decode(&fee.provider_data).ok_or_else(|| mismatch("is bound to no quote"))?;
+        let binding =
+            QuoteBinding::decode(&fee.provider_data).ok_or_else(|| mismatch("is bound to no quote"))?;
         let service = Operation::from_service_index(record.service_index);
         let bound = binding.consumer == record.consumer
             && binding.datatoken == record.datatoken
             && Some(binding.operation) == service
             && binding.chain_id == self.chain.id();
         if !bound {
-            return Err(mismatch("was quoted for another consumer, datatoken, service or chain"));
+            return Err(mismatch(
+                "was quoted for another consumer, datatoken, service or chain",
+            ));
         }
         if record.block_timestamp > fee.valid_until {
             let message = format!(
@@ -160,11 +199,24 @@ impl Node {
             let message = format!("The provider fee of order {} {why}.", record.id);
             NodeError::rejected(ErrorCode::FeeMismatch, message)
         };
-        let fee = record.provider_fee.as_ref().ok_or_else(|| mismatch("is missing"))?;
+        let fee = record
+            .provider_fee
+            .as_ref()
+            .ok_or_else(|| mismatch("is missing"))?;
         let mut reader = self.store.read().await?;
-        let quote = reader.quote(binding.quote).await?.ok_or_else(|| mismatch("names a quote that this node does not know"))?;
-        if let Some(other) = reader.order_of_quote(quote.id).await?.filter(|other| other.id != record.id) {
-            let message = format!("The quote of order {} already paid for order {}.", record.id, other.id);
+        let quote = reader
+            .quote(binding.quote)
+            .await?
+            .ok_or_else(|| mismatch("names a quote that this node does not know"))?;
+        if let Some(other) = reader
+            .order_of_quote(quote.id)
+            .await?
+            .filter(|other| other.id != record.id)
+        {
+            let message = format!(
+                "The quote of order {} already paid for order {}.",
+                record.id, other.id
+            );
             return Err(NodeError::rejected(ErrorCode::FeeReplayed, message));
         }
         if quote.fee_token != fee.token || quote.fee_amount != fee.amount {
@@ -211,9 +263,16 @@ impl Node {
         };
         let signer = self.options.receipt_signer.signer();
         let refusal = sign_refusal(refusal, signer).or_fault("signing a refusal")?;
-        self.queue.refusal_signed(refusal.clone(), self.clock.now_seconds()).await.or_fault("keeping a refusal")?;
+        self.queue
+            .refusal_signed(refusal.clone(), self.clock.now_seconds())
+            .await
+            .or_fault("keeping a refusal")?;
         tracing::info!(order = %record.id, code = code.as_str(), reason, "turned away");
-        Ok(NodeError::Refused { code, reason, refusal: Box::new(refusal) })
+        Ok(NodeError::Refused {
+            code,
+            reason,
+            refusal: Box::new(refusal),
+        })
     }
 }
 
@@ -221,7 +280,10 @@ impl Node {
 fn check_order(start: &StartJob, record: &OrderRecord) -> Result<(), Turned> {
     let request = &start.request;
     if request.datatoken != record.datatoken {
-        let message = format!("Order {} spent datatoken {}, not {}.", record.id, record.datatoken, request.datatoken);
+        let message = format!(
+            "Order {} spent datatoken {}, not {}.",
+            record.id, record.datatoken, request.datatoken
+        );
         return Err((ErrorCode::OrderForAnotherAsset, message));
     }
     if request.operation.service_index() != record.service_index {
@@ -235,7 +297,10 @@ fn check_order(start: &StartJob, record: &OrderRecord) -> Result<(), Turned> {
         return Err((ErrorCode::OrderForAnotherOperation, message));
     }
     if record.amount < WHOLE_DATATOKEN {
-        let message = format!("Order {} spent {} base units, less than one datatoken.", record.id, record.amount);
+        let message = format!(
+            "Order {} spent {} base units, less than one datatoken.",
+            record.id, record.amount
+        );
         return Err((ErrorCode::OrderNotPaidHere, message));
     }
     Ok(())
@@ -250,7 +315,9 @@ pub(crate) fn admission_error(error: JobsError) -> NodeError {
         JobsError::RequestMismatch { .. } => ErrorCode::InputMismatch,
         JobsError::WrongTurn { .. } | JobsError::WrongPrevious { .. } => ErrorCode::PreviousMismatch,
         JobsError::NotClosable { .. } => ErrorCode::SessionClosed,
-        JobsError::Store { source: StoreError::NonceReplayed { .. } } => ErrorCode::NonceReplayed,
+        JobsError::Store {
+            source: StoreError::NonceReplayed { .. },
+        } => ErrorCode::NonceReplayed,
         _ => return NodeError::fault("changing a job", error),
     };
     let row = code.row();

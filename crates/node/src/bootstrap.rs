@@ -30,8 +30,21 @@ impl Identity {
     /// Before the first start is done nothing is known.
     pub(crate) fn unknown() -> Self {
         let none = || posthuman_assets::did_for(Address::ZERO, 0);
-        let trust = |operation| TrustedOperation::of(none(), &OperationFacts { operation, engine: String::new() });
-        Self { nft: Address::ZERO, blank: none(), operations: [none(), none(), none()], trusted: Operation::ALL.map(trust) }
+        let trust = |operation| {
+            TrustedOperation::of(
+                none(),
+                &OperationFacts {
+                    operation,
+                    engine: String::new(),
+                },
+            )
+        };
+        Self {
+            nft: Address::ZERO,
+            blank: none(),
+            operations: [none(), none(), none()],
+            trusted: Operation::ALL.map(trust),
+        }
     }
 }
 
@@ -46,14 +59,19 @@ impl Node {
             operations.push(did);
             trusted.push(trust);
         }
-        let train = trusted.first().cloned().ok_or_else(|| NodeError::bug("publishing the operations"))?;
+        let train = trusted
+            .first()
+            .cloned()
+            .ok_or_else(|| NodeError::bug("publishing the operations"))?;
         let (nft, blank) = self.publish_blank(&train).await?;
         let arrays = |_| NodeError::bug("publishing the operations");
         Ok(Identity {
             nft,
             blank,
             operations: operations.try_into().map_err(arrays)?,
-            trusted: trusted.try_into().map_err(|_| NodeError::bug("publishing the operations"))?,
+            trusted: trusted
+                .try_into()
+                .map_err(|_| NodeError::bug("publishing the operations"))?,
         })
     }
 
@@ -61,18 +79,30 @@ impl Node {
         let key = format!("bootstrap:{operation}");
         let name = format!("Posthuman operation: {operation}");
         let (nft, datatoken) = self.own_tokens(&name, "PHO");
-        let receipt = self.outbox.execute(&format!("{key}:create"), self.chain.publish(&nft, &datatoken)).await?;
+        let receipt = self
+            .outbox
+            .execute(&format!("{key}:create"), self.chain.publish(&nft, &datatoken))
+            .await?;
         let published = self.chain.published(&receipt)?;
         let did = posthuman_assets::did_for(published.nft, self.chain.id());
-        let facts = OperationFacts { operation, engine: self.engine_version.clone() };
+        let facts = OperationFacts {
+            operation,
+            engine: self.engine_version.clone(),
+        };
         let metadata_key = format!("{key}:metadata");
         if !self.outbox.has(&metadata_key).await? {
-            let mut listing = self.listing(&published, self.engine_files(&published, operation)?, self.block_time(&published).await?);
+            let mut listing = self.listing(
+                &published,
+                self.engine_files(&published, operation)?,
+                self.block_time(&published).await?,
+            );
             listing.name = name;
             listing.description = describe(operation).to_owned();
             listing.tags = vec!["operation".to_owned(), operation.to_string()];
             let ddo = operation_ddo(listing, facts.clone()).or_fault("writing the DDO of an operation")?;
-            let receipt = self.publish_metadata(&metadata_key, published.nft, &Metadata::plain(&ddo)).await?;
+            let receipt = self
+                .publish_metadata(&metadata_key, published.nft, &Metadata::plain(&ddo))
+                .await?;
             self.index_receipt(&receipt).await?;
         }
         Ok((did.clone(), TrustedOperation::of(did, &facts)))
@@ -87,17 +117,22 @@ impl Node {
         let store = self.chain.nft(published.nft);
         let signer = posthuman_assets::encode_address(self.options.receipt_signer.address());
         let signer_key = format!("bootstrap:signer:{}", self.options.receipt_signer.address());
-        self.outbox.execute(&signer_key, store.set_data("posthuman.receipt_signer", signer)).await?;
+        self.outbox
+            .execute(&signer_key, store.set_data("posthuman.receipt_signer", signer))
+            .await?;
         let identity = posthuman_assets::encode_address(published.nft);
-        self.outbox.execute("bootstrap:blank:node", store.set_data("posthuman.node", identity)).await?;
+        self.outbox
+            .execute("bootstrap:blank:node", store.set_data("posthuman.node", identity))
+            .await?;
         break_point("bootstrap.blank");
         if !self.outbox.has("bootstrap:blank:metadata").await? {
             let files = self.engine_files(&published, Operation::Train)?;
             let mut listing = self.listing(&published, files, self.block_time(&published).await?);
             listing.name = "Blank model".to_owned();
-            listing.description = "No weights: an order on its training service makes a model of your own from scratch, \
+            listing.description =
+                "No weights: an order on its training service makes a model of your own from scratch, \
                                    with a tokenizer trained on your text."
-                .to_owned();
+                    .to_owned();
             listing.tags = vec!["blank".to_owned()];
             let facts = BlankFacts {
                 engine: self.engine_version.clone(),
@@ -105,11 +140,15 @@ impl Node {
                 exchange: published.exchange,
             };
             let ddo = blank_ddo(listing, facts, train).or_fault("writing the DDO of the blank model")?;
-            let receipt =
-                self.publish_metadata("bootstrap:blank:metadata", published.nft, &Metadata::plain(&ddo)).await?;
+            let receipt = self
+                .publish_metadata("bootstrap:blank:metadata", published.nft, &Metadata::plain(&ddo))
+                .await?;
             self.index_receipt(&receipt).await?;
         }
-        Ok((published.nft, posthuman_assets::did_for(published.nft, self.chain.id())))
+        Ok((
+            published.nft,
+            posthuman_assets::did_for(published.nft, self.chain.id()),
+        ))
     }
 
     fn own_tokens(&self, name: &str, symbol: &str) -> (NftSpec, DatatokenSpec) {
@@ -131,8 +170,15 @@ impl Node {
     }
 
     fn engine_files(&self, published: &Published, operation: Operation) -> Result<String, NodeError> {
-        let file = FileObject::Engine { operation, engine: self.engine_version.clone() };
-        let files = FilesObject { nft: published.nft, datatoken: published.datatoken, files: vec![file] };
+        let file = FileObject::Engine {
+            operation,
+            engine: self.engine_version.clone(),
+        };
+        let files = FilesObject {
+            nft: published.nft,
+            datatoken: published.datatoken,
+            files: vec![file],
+        };
         seal_files(&self.documents_key, &files).or_fault("sealing a files object")
     }
 
@@ -146,6 +192,8 @@ fn describe(operation: Operation) -> &'static str {
     match operation {
         Operation::Train => "Trains a model further on a text, or a new one from scratch, inside the node.",
         Operation::Infer => "Continues a prompt with a model inside the node.",
-        Operation::Evaluate => "Scores a text with a model inside the node: loss, perplexity, bits per byte, accuracy.",
+        Operation::Evaluate => {
+            "Scores a text with a model inside the node: loss, perplexity, bits per byte, accuracy."
+        }
     }
 }

@@ -15,14 +15,20 @@ pub(crate) fn documents_key(data: &Path, vault: &Vault) -> Result<DocumentsKey, 
     match std::fs::read_to_string(&name) {
         Ok(text) => read(vault, text.trim()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => create(vault, &name),
-        Err(error) => Err(NodeError::startup(format!("cannot read {}", name.display()), error)),
+        Err(error) => Err(NodeError::startup(
+            format!("cannot read {}", name.display()),
+            error,
+        )),
     }
 }
 
 fn read(vault: &Vault, text: &str) -> Result<DocumentsKey, NodeError> {
     let object: ObjectId = text.parse().or_fault("reading the name of the documents key")?;
     let bytes = vault.read(object, 32)?;
-    let key: [u8; 32] = bytes.as_slice().try_into().or_fault("reading the documents key")?;
+    let key: [u8; 32] = bytes
+        .as_slice()
+        .try_into()
+        .or_fault("reading the documents key")?;
     Ok(DocumentsKey::from_bytes(key))
 }
 

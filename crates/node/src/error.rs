@@ -104,7 +104,9 @@ impl NodeError {
         match self {
             Self::Rejected { code, .. } | Self::Refused { code, .. } => *code,
             Self::Startup { .. } => ErrorCode::StartupFailed,
-            Self::Store(StoreError::DiskFull { .. }) | Self::Vault(VaultError::Full { .. }) => ErrorCode::DiskFull,
+            Self::Store(StoreError::DiskFull { .. }) | Self::Vault(VaultError::Full { .. }) => {
+                ErrorCode::DiskFull
+            }
             Self::Store(StoreError::Busy { .. }) => ErrorCode::NodeBusy,
             Self::Store(error) => of_storage(error.class()),
             Self::Vault(error) => of_storage(error.class()),
@@ -183,13 +185,19 @@ mod tests {
         assert_eq!(error.class(), ErrorClass::Bug);
         assert!(!error.message().contains("secret"));
         assert!(!error.message().contains("receipt"));
-        assert_eq!(chain_of_causes(&error), "failed while signing a receipt: secret of /var/lib/key");
+        assert_eq!(
+            chain_of_causes(&error),
+            "failed while signing a receipt: secret of /var/lib/key"
+        );
     }
 
     #[test]
     fn a_rejection_speaks_to_the_caller() {
         let error = NodeError::rejected(ErrorCode::OrderUsed, "The order was used on Monday. Buy another.");
-        assert_eq!((error.code(), error.class()), ("order_used", ErrorClass::Conflict));
+        assert_eq!(
+            (error.code(), error.class()),
+            ("order_used", ErrorClass::Conflict)
+        );
         assert_eq!(error.message(), error.to_string());
     }
 }

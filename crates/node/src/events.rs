@@ -27,7 +27,10 @@ impl EventHub {
     fn watch(&self, job: JobId) -> broadcast::Receiver<u64> {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|_, sender| sender.receiver_count() > 0);
-        watched.entry(job).or_insert_with(|| broadcast::channel(WATCHER_BACKLOG).0).subscribe()
+        watched
+            .entry(job)
+            .or_insert_with(|| broadcast::channel(WATCHER_BACKLOG).0)
+            .subscribe()
     }
 
     fn tell(&self, job: JobId, sequence: u64) {
@@ -53,7 +56,9 @@ impl Rates {
                 self.begun = None;
                 return (None, None);
             }
-            Progress::Step { tokens, step, steps, .. } => (*tokens, Some((f64::from(*step), f64::from(*steps)))),
+            Progress::Step {
+                tokens, step, steps, ..
+            } => (*tokens, Some((f64::from(*step), f64::from(*steps)))),
             Progress::Text { tokens, .. } => (*tokens, None),
             Progress::Scored { tokens, total } => (*tokens, Some((*tokens as f64, *total as f64))),
         };
@@ -84,7 +89,14 @@ impl Node {
         (tokens_per_second, eta_seconds): (Option<f64>, Option<f64>),
     ) -> Result<(), NodeError> {
         let at_milliseconds = self.clock.now_milliseconds();
-        let event = JobEvent { sequence: 0, at_milliseconds, state, progress, tokens_per_second, eta_seconds };
+        let event = JobEvent {
+            sequence: 0,
+            at_milliseconds,
+            state,
+            progress,
+            tokens_per_second,
+            eta_seconds,
+        };
         let text = serde_json::to_string(&event).or_fault("writing an event")?;
         let mut transaction = self.store.begin().await?;
         let sequence = transaction.append_job_event(job, at_milliseconds, &text).await?;
@@ -103,7 +115,15 @@ impl Node {
         let operation = self.owned_job(caller, job).await?.operation;
         let watcher = self.events.watch(job);
         let node = self.clone();
-        let state = Watch { node, job, operation, after, watcher, ready: Vec::new(), ended: false };
+        let state = Watch {
+            node,
+            job,
+            operation,
+            after,
+            watcher,
+            ready: Vec::new(),
+            ended: false,
+        };
         Ok(stream::unfold(state, Watch::next).boxed())
     }
 
@@ -112,7 +132,10 @@ impl Node {
         rows.into_iter()
             .map(|row| {
                 let event: JobEvent = serde_json::from_str(&row.event).or_fault("reading an event")?;
-                Ok(JobEvent { sequence: row.sequence, ..event })
+                Ok(JobEvent {
+                    sequence: row.sequence,
+                    ..event
+                })
             })
             .collect()
     }

@@ -46,7 +46,11 @@ struct Files {
 
 impl Node {
     /// Imports and publishes a model for the signed-in author. The same request again gives the same model.
-    pub(crate) async fn import_model(&self, author: Address, import: ImportModel) -> Result<ImportedModel, NodeError> {
+    pub(crate) async fn import_model(
+        &self,
+        author: Address,
+        import: ImportModel,
+    ) -> Result<ImportedModel, NodeError> {
         check_publication(&import.publication)?;
         let files = Files {
             config: self.stored_upload(author, import.config).await?,
@@ -55,7 +59,8 @@ impl Node {
         };
         let digests = (files.config.digest, files.tokenizer.digest, files.weights.digest);
         let message = ImportModel::message(&import.publication, digests.0, digests.1, digests.2);
-        self.check_signature(author, eip191_hash_message(message.as_bytes()), &import.signature).await?;
+        self.check_signature(author, eip191_hash_message(message.as_bytes()), &import.signature)
+            .await?;
         let key = format!("import:{}", keccak256(format!("{author}\n{message}")));
         let record = match self.store.read().await?.import(&key).await? {
             Some(row) => read_record(&row)?,
@@ -63,8 +68,14 @@ impl Node {
         };
         let did = self.publish_import(&key, &record).await?;
         let publication = self.store.read().await?.publication_of_asset(&did).await?;
-        let publication = publication.ok_or_else(|| NodeError::bug("finding a publication statement"))?.digest;
-        Ok(ImportedModel { did, commitment: record.commitment, publication })
+        let publication = publication
+            .ok_or_else(|| NodeError::bug("finding a publication statement"))?
+            .digest;
+        Ok(ImportedModel {
+            did,
+            commitment: record.commitment,
+            publication,
+        })
     }
 
     /// Publishes what a crash left sealed and unpublished.
@@ -92,16 +103,28 @@ impl Node {
             commitment: imported.commitment.clone(),
             object: imported.object,
             tokenizer: imported.tokenizer,
-            config: files.config.digest,
+            config: imported.config,
             source: imported.source,
             architecture: architecture(&imported),
             engine: self.engine_version.clone(),
             at: now,
         };
         let (root, scheme) = (imported.commitment.root, imported.commitment.scheme);
-        let model = ModelRow { root, scheme, object: imported.object, did: None, job_id: None, created_at: now };
+        let model = ModelRow {
+            root,
+            scheme,
+            object: imported.object,
+            did: None,
+            job_id: None,
+            created_at: now,
+        };
         let text = serde_json::to_string(&record).or_fault("writing an import")?;
-        let row = ImportRow { key: key.to_owned(), root, record: text, created_at: now };
+        let row = ImportRow {
+            key: key.to_owned(),
+            root,
+            record: text,
+            created_at: now,
+        };
         let mut transaction = self.store.begin().await?;
         transaction.insert_model(&model).await?;
         transaction.insert_import(&row).await?;
@@ -111,15 +134,19 @@ impl Node {
     }
 
     async fn run_import(&self, files: &Files) -> Result<Imported, NodeError> {
-        let inputs = [("config.json", &files.config), ("tokenizer.json", &files.tokenizer)];
+        let inputs = [
+            ("config.json", &files.config),
+            ("tokenizer.json", &files.tokenizer),
+        ];
         let inputs: Vec<StageInput> = inputs
             .into_iter()
-            .map(|(name, upload)| StageInput { input: upload.input(name), source: Source::Object(upload.object) })
+            .map(|(name, upload)| StageInput {
+                input: upload.input(name),
+                source: Source::Object(upload.object),
+            })
             .collect();
         let spec = ImportSpec {
             inputs: InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect()),
-            weights: files.weights.input("model.safetensors"),
-            threads: self.options.work.threads,
             limits: self.worker_limits(),
         };
         let launch = Launch {
@@ -159,7 +186,10 @@ impl Node {
             engine: record.engine.clone(),
             parent_share_bps: record.publication.parent_share_bps.unwrap_or_default(),
             parent: None,
-            making: Making::Imported { config: record.config, source: record.source },
+            making: Making::Imported {
+                config: record.config,
+                source: record.source,
+            },
             object: record.object,
             at: record.at,
         };
@@ -199,7 +229,9 @@ impl Node {
         let mut transaction = self.store.begin().await?;
         transaction.put_publication(&row).await?;
         transaction.commit().await?;
-        Ok(Origin::Imported { publication: signed.digest })
+        Ok(Origin::Imported {
+            publication: signed.digest,
+        })
     }
 }
 
@@ -208,8 +240,13 @@ fn check_publication(publication: &Publication) -> Result<(), NodeError> {
     if publication.name.trim().is_empty() || publication.name.len() > 100 {
         return invalid("An imported model needs a `name` of 1 to 100 bytes.");
     }
-    if publication.parent_share_bps.is_none_or(|share| share > SHARE_LIMIT) {
-        return invalid("An imported model is the root of a line: give `parent_share_bps` between 0 and 9000.");
+    if publication
+        .parent_share_bps
+        .is_none_or(|share| share > SHARE_LIMIT)
+    {
+        return invalid(
+            "An imported model is the root of a line: give `parent_share_bps` between 0 and 9000.",
+        );
     }
     if publication.price.is_none_or(|price| price.0.is_zero()) {
         return invalid("An imported model opens an exchange: give a `price` above zero.");

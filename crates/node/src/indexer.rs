@@ -29,17 +29,32 @@ impl Node {
         let chain_id = self.chain.id();
         let cursor = self.store.read().await?.cursor(chain_id).await?;
         let newest = self.chain.block_number().await?;
-        if cursor.as_ref().is_some_and(|cursor| cursor.block_number == newest) {
+        if cursor
+            .as_ref()
+            .is_some_and(|cursor| cursor.block_number == newest)
+        {
             return Ok(());
         }
         let start = self.chain.address_book().start_block;
-        let from = cursor.map_or(start, |cursor| cursor.block_number.saturating_sub(OVERLAP_BLOCKS).max(start));
-        let mut pages = EventCursor::new(EventQuery::default(), from);
+        let from = cursor.map_or(start, |cursor| {
+            cursor.block_number.saturating_sub(OVERLAP_BLOCKS).max(start)
+        });
+        let mut pages = EventCursor::new(
+            EventQuery {
+                contracts: Vec::new(),
+                topics: Vec::new(),
+            },
+            from,
+        );
         while let Some(page) = pages.next(&self.chain).await? {
             for record in &page.events {
                 self.index_event(record).await?;
             }
-            let row = CursorRow { chain_id, block_number: page.to_block, block_hash: block_hash(&page.events) };
+            let row = CursorRow {
+                chain_id,
+                block_number: page.to_block,
+                block_hash: block_hash(&page.events),
+            };
             let mut transaction = self.store.begin().await?;
             transaction.set_cursor(&row).await?;
             transaction.commit().await?;
@@ -68,13 +83,17 @@ impl Node {
     async fn index_event(&self, record: &EventRecord) -> Result<(), NodeError> {
         match &record.event {
             Event::MetadataCreated(event) => {
-                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash).await
+                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash)
+                    .await
             }
             Event::MetadataUpdated(event) => {
-                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash).await
+                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash)
+                    .await
             }
             Event::MetadataState(event) => self.index_state(record, event.state).await,
-            Event::NewPaymentCollector(event) => self.index_collector(record, event._newPaymentCollector).await,
+            Event::NewPaymentCollector(event) => {
+                self.index_collector(record, event._newPaymentCollector).await
+            }
             _ => Ok(()),
         }
     }
@@ -103,10 +122,18 @@ impl Node {
         }
         let owner = self.chain.nft(record.contract).owner().await?;
         let known = self.store.read().await?.asset(&ddo.id).await?;
-        if known.as_ref().is_some_and(|known| known.block_number > record.block_number) {
+        if known
+            .as_ref()
+            .is_some_and(|known| known.block_number > record.block_number)
+        {
             return Ok(());
         }
-        let Some(mut row) = self.asset_row(&ddo, record, owner == self.wallet(), state).await? else { return Ok(()) };
+        let Some(mut row) = self
+            .asset_row(&ddo, record, owner == self.wallet(), state)
+            .await?
+        else {
+            return Ok(());
+        };
         if let Some(known) = known {
             row.created_at = known.created_at;
         }
@@ -122,9 +149,19 @@ impl Node {
         ours: bool,
         state: u8,
     ) -> Result<Option<AssetRow>, NodeError> {
-        let Some(datatoken) = ddo.datatokens().first().copied() else { return Ok(None) };
-        let facts = if ours { ddo.facts().or_fault("reading the facts of an own DDO")? } else { None };
-        let at = self.chain.block_timestamp(record.block_number).await?.unwrap_or_default();
+        let Some(datatoken) = ddo.datatokens().first().copied() else {
+            return Ok(None);
+        };
+        let facts = if ours {
+            ddo.facts().or_fault("reading the facts of an own DDO")?
+        } else {
+            None
+        };
+        let at = self
+            .chain
+            .block_timestamp(record.block_number)
+            .await?
+            .unwrap_or_default();
         let mut row = AssetRow {
             did: ddo.id.clone(),
             chain_id: ddo.chain_id,
@@ -162,7 +199,12 @@ impl Node {
     }
 
     async fn index_state(&self, record: &EventRecord, state: u8) -> Result<(), NodeError> {
-        let asset = self.store.read().await?.asset_of_nft(self.chain.id(), record.contract).await?;
+        let asset = self
+            .store
+            .read()
+            .await?
+            .asset_of_nft(self.chain.id(), record.contract)
+            .await?;
         let Some(mut asset) = asset else { return Ok(()) };
         asset.state = u64::from(state);
         let mut transaction = self.store.begin().await?;
@@ -172,7 +214,12 @@ impl Node {
 
     /// A change of the payment collector after birth is flagged: the marketplace's wallet could do it, and must not.
     async fn index_collector(&self, record: &EventRecord, collector: Address) -> Result<(), NodeError> {
-        let asset = self.store.read().await?.asset_of_datatoken(self.chain.id(), record.contract).await?;
+        let asset = self
+            .store
+            .read()
+            .await?
+            .asset_of_datatoken(self.chain.id(), record.contract)
+            .await?;
         let birth = match &asset {
             Some(asset) => self.model_facts(asset)?.map(|facts| facts.collector),
             None => None,

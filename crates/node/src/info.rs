@@ -1,7 +1,7 @@
 //! What the node says about itself.
 
-use posthuman_types::api::{AssetKind, Contracts, Health, NodeInfo, Operations};
 use posthuman_types::JobState;
+use posthuman_types::api::{AssetKind, Contracts, Health, NodeInfo, Operations};
 
 use crate::node::Node;
 
@@ -29,7 +29,11 @@ impl Node {
                 resale_exchange: book.fixed_price_resale.unwrap_or_default(),
             },
             blank: self.identity.blank.clone(),
-            operations: Operations { train, infer, evaluate },
+            operations: Operations {
+                train,
+                infer,
+                evaluate,
+            },
             fees: market.fees.clone(),
             birth_supply: market.birth_supply,
             limits: market.limits.clone(),
@@ -46,7 +50,12 @@ impl Node {
         };
         let behind = chain_block.is_none_or(|newest| newest.saturating_sub(indexed_block) > LAG_BLOCKS);
         let status = if stored && !behind { "ok" } else { "degraded" };
-        Health { status: status.to_owned(), indexed_block, chain_block, queued_jobs }
+        Health {
+            status: status.to_owned(),
+            indexed_block,
+            chain_block,
+            queued_jobs,
+        }
     }
 
     async fn stored_health(&self) -> Option<(u64, u64)> {
@@ -55,7 +64,11 @@ impl Node {
         let counts = reader.job_counts().await.ok()?;
         // An index without the node's own assets would be an empty market.
         reader.assets_of_kind(AssetKind::Blank).await.ok()?;
-        let queued = counts.into_iter().filter(|(state, _)| *state == JobState::Queued).map(|(_, count)| count).sum();
+        let queued = counts
+            .into_iter()
+            .filter(|(state, _)| *state == JobState::Queued)
+            .map(|(_, count)| count)
+            .sum();
         Some((cursor.map_or(0, |cursor| cursor.block_number), queued))
     }
 }

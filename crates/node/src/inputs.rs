@@ -30,10 +30,20 @@ pub(crate) fn stage_of(job: &JobRow) -> Vec<StageInput> {
 }
 
 fn stage(manifest: &InputManifest, objects: &[JobInput]) -> Vec<StageInput> {
-    let source = |name: &str| objects.iter().find(|input| input.name == name).map(|input| input.object);
+    let source = |name: &str| {
+        objects
+            .iter()
+            .find(|input| input.name == name)
+            .map(|input| input.object)
+    };
     let inputs = manifest.inputs().iter();
     inputs
-        .filter_map(|input| Some(StageInput { input: input.clone(), source: Source::Object(source(&input.name)?) }))
+        .filter_map(|input| {
+            Some(StageInput {
+                input: input.clone(),
+                source: Source::Object(source(&input.name)?),
+            })
+        })
         .collect()
 }
 
@@ -69,13 +79,23 @@ impl Node {
             }
             let upload = self.stored_upload(owner, reference.upload).await?;
             inputs.push(upload.input(&reference.name));
-            objects.push(JobInput { name: reference.name.clone(), object: upload.object });
+            objects.push(JobInput {
+                name: reference.name.clone(),
+                object: upload.object,
+            });
         }
-        if let Some(required) = names.first().filter(|name| !objects.iter().any(|input| input.name == **name)) {
-            let message = format!("The input `{required}` of {operation} is missing: upload the text and name it.");
+        if let Some(required) = names
+            .first()
+            .filter(|name| !objects.iter().any(|input| input.name == **name))
+        {
+            let message =
+                format!("The input `{required}` of {operation} is missing: upload the text and name it.");
             return Err(NodeError::rejected(ErrorCode::TextMissing, message));
         }
-        Ok(StagedInputs { manifest: InputManifest::new(inputs), objects })
+        Ok(StagedInputs {
+            manifest: InputManifest::new(inputs),
+            objects,
+        })
     }
 
     /// Seals a prompt as the one input of an inference turn.
@@ -87,8 +107,16 @@ impl Node {
             writer.write_all(&bytes).or_fault("sealing a prompt")?;
             Ok(writer.finish()?)
         };
-        let object = tokio::task::spawn_blocking(seal).await.or_fault("sealing a prompt")??;
-        let objects = vec![JobInput { name: "prompt".to_owned(), object }];
-        Ok(StagedInputs { manifest: InputManifest::new(vec![input]), objects })
+        let object = tokio::task::spawn_blocking(seal)
+            .await
+            .or_fault("sealing a prompt")??;
+        let objects = vec![JobInput {
+            name: "prompt".to_owned(),
+            object,
+        }];
+        Ok(StagedInputs {
+            manifest: InputManifest::new(vec![input]),
+            objects,
+        })
     }
 }

@@ -86,7 +86,9 @@ impl Metrics {
 
     /// Counts tokens that a finished job used up.
     pub fn count_tokens(&self, operation: Operation, tokens: u64) {
-        let labels = OperationLabels { operation: operation.as_str() };
+        let labels = OperationLabels {
+            operation: operation.as_str(),
+        };
         self.0.tokens.get_or_create(&labels).inc_by(tokens);
     }
 
@@ -98,7 +100,9 @@ impl Metrics {
             status,
         };
         self.0.requests.get_or_create(&labels).inc();
-        let labels = RouteLabels { route: route.to_owned() };
+        let labels = RouteLabels {
+            route: route.to_owned(),
+        };
         self.0.seconds.get_or_create(&labels).observe(seconds);
     }
 
@@ -110,8 +114,13 @@ impl Metrics {
 
     fn set_jobs(&self, counts: &[(JobState, u64)]) {
         for state in STATES {
-            let count = counts.iter().find(|(of, _)| *of == state).map_or(0, |(_, count)| *count);
-            let labels = StateLabels { state: state_name(state) };
+            let count = counts
+                .iter()
+                .find(|(of, _)| *of == state)
+                .map_or(0, |(_, count)| *count);
+            let labels = StateLabels {
+                state: state_name(state),
+            };
             self.0.jobs.get_or_create(&labels).set(count);
             if state == JobState::Queued {
                 self.0.queue_length.set(count);
@@ -143,16 +152,40 @@ impl fmt::Debug for Metrics {
 
 impl Inner {
     fn register(&self, registry: &mut Registry) {
-        registry.register("http_requests", "Answers by method, route and status", self.requests.clone());
+        registry.register(
+            "http_requests",
+            "Answers by method, route and status",
+            self.requests.clone(),
+        );
         let help = "Time to the head of the answer, by route";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, self.seconds.clone());
-        registry.register("tokens", "Tokens that finished jobs used up, by operation", self.tokens.clone());
+        registry.register(
+            "tokens",
+            "Tokens that finished jobs used up, by operation",
+            self.tokens.clone(),
+        );
         registry.register("jobs", "Jobs by state", self.jobs.clone());
         registry.register("queue_length", "Jobs that wait or run", self.queue_length.clone());
-        registry.register("chain_block", "Newest block of the chain", self.chain_block.clone());
-        registry.register("indexed_block", "Newest block that was indexed", self.indexed_block.clone());
-        registry.register("indexer_lag_blocks", "Blocks that are yet to be indexed", self.indexer_lag.clone());
-        registry.register("vault_bytes", "Plain bytes of all sealed objects", self.vault_bytes.clone());
+        registry.register(
+            "chain_block",
+            "Newest block of the chain",
+            self.chain_block.clone(),
+        );
+        registry.register(
+            "indexed_block",
+            "Newest block that was indexed",
+            self.indexed_block.clone(),
+        );
+        registry.register(
+            "indexer_lag_blocks",
+            "Blocks that are yet to be indexed",
+            self.indexer_lag.clone(),
+        );
+        registry.register(
+            "vault_bytes",
+            "Plain bytes of all sealed objects",
+            self.vault_bytes.clone(),
+        );
         registry.register("vault_objects", "Sealed objects", self.vault_objects.clone());
     }
 }
@@ -172,7 +205,10 @@ impl Node {
             .await
             .or_fault("listing the vault")??;
         self.metrics.0.vault_objects.set(objects.len() as u64);
-        self.metrics.0.vault_bytes.set(objects.iter().map(|object| object.bytes).sum());
+        self.metrics
+            .0
+            .vault_bytes
+            .set(objects.iter().map(|object| object.bytes).sum());
         self.metrics.text().or_fault("writing metrics")
     }
 }
@@ -226,7 +262,10 @@ mod tests {
             "posthuman_indexed_block 8",
             "posthuman_indexer_lag_blocks 2",
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing in\n{text}"
+            );
         }
         assert!(text.ends_with("# EOF\n"));
     }

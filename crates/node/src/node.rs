@@ -82,9 +82,14 @@ pub async fn run(
 ) -> Result<RunningNode, NodeError> {
     let listen = options.listen;
     let listener = TcpListener::bind(listen).await.map_err(|source| {
-        NodeError::startup(format!("cannot listen on {listen}: is another node running there? choose another port"), source)
+        NodeError::startup(
+            format!("cannot listen on {listen}: is another node running there? choose another port"),
+            source,
+        )
     })?;
-    let address = listener.local_addr().or_fault("reading the address of a socket")?;
+    let address = listener
+        .local_addr()
+        .or_fault("reading the address of a socket")?;
     let (stop, stopping) = watch::channel(false);
     let mut node = open(options, address.to_string(), stopping).await?;
     node.recover().await?;
@@ -102,7 +107,11 @@ pub async fn run(
     };
     let server = tokio::spawn(serve_and_join(node.clone(), listener, stopped, loops));
     tracing::info!(%address, wallet = %node.wallet(), "node is serving");
-    Ok(RunningNode { node, address, server })
+    Ok(RunningNode {
+        node,
+        address,
+        server,
+    })
 }
 
 async fn serve_and_join(
@@ -120,10 +129,15 @@ async fn serve_and_join(
     served
 }
 
-async fn open(options: NodeOptions, address: String, stopping: watch::Receiver<bool>) -> Result<Node, NodeError> {
+async fn open(
+    options: NodeOptions,
+    address: String,
+    stopping: watch::Receiver<bool>,
+) -> Result<Node, NodeError> {
     let (data, rpc) = (options.data.clone(), options.rpc.clone());
-    std::fs::create_dir_all(&data)
-        .map_err(|source| NodeError::startup(format!("cannot create the folder {}", data.display()), source))?;
+    std::fs::create_dir_all(&data).map_err(|source| {
+        NodeError::startup(format!("cannot create the folder {}", data.display()), source)
+    })?;
     if options.sandbox {
         let (executable, keystore) = (options.executable.clone(), options.keystore.clone());
         let probe = tokio::task::spawn_blocking(move || sandbox::probe(&executable, &keystore));
@@ -137,13 +151,20 @@ async fn open(options: NodeOptions, address: String, stopping: watch::Receiver<b
     }
     let book = AddressBook::read_chain(&options.address_file, options.chain_id)
         .map_err(|source| NodeError::startup("cannot use the address file", source))?;
-    let times = ChainOptions { receipt_deadline: options.work.transaction_deadline, ..ChainOptions::default() };
+    let times = ChainOptions {
+        receipt_deadline: options.work.transaction_deadline,
+        ..ChainOptions::default()
+    };
     let chain = Chain::connect_with(&rpc, book, times)
         .await
         .map_err(|source| NodeError::startup("cannot use the chain", source))?;
     let store = Store::open(data.join("market.sqlite")).await?;
     crate::recovery::check_chain(&chain, &store).await?;
-    let vault = Arc::new(Vault::open(&data.join("vault"), options.master_key.clone(), None)?);
+    let vault = Arc::new(Vault::open(
+        &data.join("vault"),
+        options.master_key.clone(),
+        None,
+    )?);
     let engine = LocalEngine::new(
         vault.clone(),
         LocalEngineOptions {
@@ -158,7 +179,10 @@ async fn open(options: NodeOptions, address: String, stopping: watch::Receiver<b
         queue: Queue::new(store.clone(), QueueOptions::default()),
         documents_key: documents_key(&data, &vault)?,
         engine_version: posthuman_jobs::engine_version().to_owned(),
-        public_url: options.public_url.clone().unwrap_or_else(|| format!("http://{address}")),
+        public_url: options
+            .public_url
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}")),
         identity: Identity::unknown(),
         events: EventHub::default(),
         running: Running::default(),

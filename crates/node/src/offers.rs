@@ -38,7 +38,10 @@ impl Node {
     pub(crate) async fn offer(&self, did: &Did, operation: Operation) -> Result<Offer, NodeError> {
         let row = self.store.read().await?.asset(did).await?;
         let row = row.ok_or_else(|| {
-            NodeError::rejected(ErrorCode::AssetNotFound, format!("This node knows no asset {did}; search for the one you mean."))
+            NodeError::rejected(
+                ErrorCode::AssetNotFound,
+                format!("This node knows no asset {did}; search for the one you mean."),
+            )
         })?;
         self.offer_of(row, operation).await
     }
@@ -46,7 +49,10 @@ impl Node {
     pub(crate) async fn offer_of(&self, row: AssetRow, operation: Operation) -> Result<Offer, NodeError> {
         let did = row.did.clone();
         if row.state != 0 {
-            let message = format!("{did} is not active (its metadata state is {}), so nothing can be ordered on it.", row.state);
+            let message = format!(
+                "{did} is not active (its metadata state is {}), so nothing can be ordered on it.",
+                row.state
+            );
             return Err(NodeError::rejected(ErrorCode::AssetNotActive, message));
         }
         let not_served = |why: &str| NodeError::rejected(ErrorCode::AssetNotFound, format!("{did} {why}"));
@@ -55,28 +61,55 @@ impl Node {
             Some(AssetFacts::Model(facts)) => {
                 let model = self.store.read().await?.model(facts.commitment.root).await?;
                 let model = model.filter(|model| model.did.as_ref() == Some(&row.did));
-                let object = model.ok_or_else(|| not_served("is a model whose weights are not on this node."))?.object;
+                let object = model
+                    .ok_or_else(|| not_served("is a model whose weights are not on this node."))?
+                    .object;
                 let allowances = facts.allowances;
-                Ok(Offer { row, allowances, model: Some(OfferedModel { facts: *facts, object }) })
+                Ok(Offer {
+                    row,
+                    allowances,
+                    model: Some(OfferedModel {
+                        facts: *facts,
+                        object,
+                    }),
+                })
             }
             Some(AssetFacts::Blank(facts)) if row.did == self.identity.blank => match operation {
-                Operation::Train => Ok(Offer { row, allowances: facts.allowances, model: None }),
-                _ => Err(not_served("is the blank model: it has no weights, so it can only be trained.")),
+                Operation::Train => Ok(Offer {
+                    row,
+                    allowances: facts.allowances,
+                    model: None,
+                }),
+                _ => Err(not_served(
+                    "is the blank model: it has no weights, so it can only be trained.",
+                )),
             },
-            _ => Err(not_served("is not a model of this node, so nothing can be ordered here.")),
+            _ => Err(not_served(
+                "is not a model of this node, so nothing can be ordered here.",
+            )),
         }
     }
 
     /// Reads canonical parameters and checks them against the asset.
-    pub(crate) fn parameters(&self, offer: &Offer, operation: Operation, text: &str) -> Result<Parameters, NodeError> {
+    pub(crate) fn parameters(
+        &self,
+        offer: &Offer,
+        operation: Operation,
+        text: &str,
+    ) -> Result<Parameters, NodeError> {
         let invalid = |message: String| NodeError::rejected(ErrorCode::ParametersInvalid, message);
         let parameters = Parameters::from_canonical(text).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             invalid(format!("{error}{cause}."))
         })?;
         parameters.check().map_err(|error| invalid(format!("{error}.")))?;
         if parameters.operation() != operation {
-            return Err(invalid(format!("The parameters are those of {}, not of {operation}.", parameters.operation())));
+            return Err(invalid(format!(
+                "The parameters are those of {}, not of {operation}.",
+                parameters.operation()
+            )));
         }
         if let Parameters::Train(train) = &parameters {
             self.check_training(offer, train).map_err(invalid)?;
@@ -87,28 +120,43 @@ impl Node {
     fn check_training(&self, offer: &Offer, train: &TrainParameters) -> Result<(), String> {
         let publication = &train.publication;
         match (&offer.model, &train.architecture) {
-            (None, None) => return Err("The blank model needs an `architecture`: layers, heads, width, context, vocabulary.".to_owned()),
-            (Some(_), Some(_)) => return Err("Only the blank model takes an `architecture`; a trained model has its own.".to_owned()),
+            (None, None) => {
+                return Err(
+                    "The blank model needs an `architecture`: layers, heads, width, context, vocabulary."
+                        .to_owned(),
+                );
+            }
+            (Some(_), Some(_)) => {
+                return Err(
+                    "Only the blank model takes an `architecture`; a trained model has its own.".to_owned(),
+                );
+            }
             (None, Some(shape)) => {
                 let most = self.options.market.limits.model_parameters;
                 let count = parameter_count(shape);
                 if count > most {
-                    return Err(format!("A model of this shape has {count} parameters; this node makes at most {most}."));
+                    return Err(format!(
+                        "A model of this shape has {count} parameters; this node makes at most {most}."
+                    ));
                 }
             }
             (Some(_), None) => {}
         }
         match &offer.model {
-            None if publication.parent_share_bps.is_none() => {
-                Err("The root of a line fixes the share its descendants owe: give `parent_share_bps`.".to_owned())
-            }
+            None if publication.parent_share_bps.is_none() => Err(
+                "The root of a line fixes the share its descendants owe: give `parent_share_bps`.".to_owned(),
+            ),
             None if publication.price.is_none_or(|price| price.0.is_zero()) => {
                 Err("The root of a line opens an exchange: give a `price` above zero.".to_owned())
             }
-            Some(_) if publication.price.is_some() => {
-                Err("A model with a parent opens no exchange: leave out `price`; its holders sell.".to_owned())
-            }
-            Some(model) if publication.parent_share_bps.is_some_and(|share| share < model.facts.parent_share_bps) => {
+            Some(_) if publication.price.is_some() => Err(
+                "A model with a parent opens no exchange: leave out `price`; its holders sell.".to_owned(),
+            ),
+            Some(model)
+                if publication
+                    .parent_share_bps
+                    .is_some_and(|share| share < model.facts.parent_share_bps) =>
+            {
                 Err(format!(
                     "The parent share of a child may be raised and never lowered: give at least {} basis points, or none.",
                     model.facts.parent_share_bps
@@ -121,7 +169,8 @@ impl Node {
 
 /// Parameters of a GPT-2 of that shape with a tied head.
 pub(crate) fn parameter_count(shape: &posthuman_types::Architecture) -> u64 {
-    let [layers, width, context, vocabulary] = [shape.layers, shape.width, shape.context, shape.vocabulary].map(u128::from);
+    let [layers, width, context, vocabulary] =
+        [shape.layers, shape.width, shape.context, shape.vocabulary].map(u128::from);
     let count = (vocabulary + context) * width + layers * (12 * width * width + 13 * width) + 2 * width;
     u64::try_from(count).unwrap_or(u64::MAX)
 }

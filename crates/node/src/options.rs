@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use posthuman_chain::Wallet;
 use posthuman_jobs::vault::MasterKey;
-use posthuman_types::{Amount, U256};
 use posthuman_types::api::{Allowances, Fees, NodeLimits};
+use posthuman_types::{Amount, U256};
 
 /// Everything a node needs to start. Keys come opened: how they were unlocked is the binary's business.
 pub struct NodeOptions {
@@ -66,8 +66,16 @@ impl Default for MarketOptions {
     fn default() -> Self {
         let milli = |thousandths: u64| Amount(U256::from(thousandths) * U256::from(10).pow(U256::from(15)));
         Self {
-            fees: Fees { train: milli(1), infer: milli(2), evaluate: milli(1) },
-            allowances: Allowances { train: 2_000_000, infer: 20_000, evaluate: 500_000 },
+            fees: Fees {
+                train: milli(1),
+                infer: milli(2),
+                evaluate: milli(1),
+            },
+            allowances: Allowances {
+                train: 2_000_000,
+                infer: 20_000,
+                evaluate: 500_000,
+            },
             birth_supply: Amount::tokens(100),
             blank_price: Amount::tokens(1),
             limits: NodeLimits {

@@ -22,7 +22,13 @@ pub(crate) struct Outbox {
 
 impl Outbox {
     pub(crate) fn new(chain: Chain, store: Store, wallet: Wallet, clock: Clock) -> Self {
-        Self { chain, store, wallet, clock, sending: Mutex::default() }
+        Self {
+            chain,
+            store,
+            wallet,
+            clock,
+            sending: Mutex::default(),
+        }
     }
 
     /// Executes a call once. Asked again under the same key, it returns the receipt of the first time.
@@ -54,7 +60,9 @@ impl Outbox {
             match self.complete(row).await {
                 Ok(_) => {}
                 // It failed in its block. Its purpose comes up again with the job or publication it belongs to.
-                Err(error @ NodeError::Fault { .. }) => tracing::warn!(%error, "a transaction from before the restart failed"),
+                Err(error @ NodeError::Fault { .. }) => {
+                    tracing::warn!(%error, "a transaction from before the restart failed")
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -65,7 +73,12 @@ impl Outbox {
         let sender = self.wallet.address();
         let (chain_id, now) = (self.chain.id(), self.clock.now_seconds());
         let counted = self.chain.transaction_count(sender).await?;
-        let recorded = self.store.read().await?.next_wallet_nonce(chain_id, sender).await?;
+        let recorded = self
+            .store
+            .read()
+            .await?
+            .next_wallet_nonce(chain_id, sender)
+            .await?;
         let nonce = recorded.map_or(counted, |recorded| recorded.max(counted));
         let signed = self.chain.prepare(&self.wallet, call, nonce).await?;
         break_point("outbox.signed");
@@ -91,7 +104,12 @@ impl Outbox {
     }
 
     async fn complete(&self, row: TransactionRow) -> Result<Receipt, NodeError> {
-        let signed = SignedTransaction { from: row.sender, nonce: row.nonce, hash: row.hash, raw: row.raw };
+        let signed = SignedTransaction {
+            from: row.sender,
+            nonce: row.nonce,
+            hash: row.hash,
+            raw: row.raw,
+        };
         let receipt = match self.chain.receipt(row.hash).await? {
             Some(receipt) => receipt,
             None => {
@@ -107,13 +125,17 @@ impl Outbox {
         let now = self.clock.now_seconds();
         let mut transaction = self.store.begin().await?;
         if receipt.success {
-            transaction.transaction_mined(&row.key, receipt.block_number, now).await?;
+            transaction
+                .transaction_mined(&row.key, receipt.block_number, now)
+                .await?;
             transaction.commit().await?;
             tracing::info!(key = row.key, transaction = %row.hash, block = receipt.block_number, "mined");
             return Ok(receipt);
         }
         let reason = format!("{} failed in block {}", row.label, receipt.block_number);
-        transaction.transaction_failed(&row.key, Some(receipt.block_number), &reason, now).await?;
+        transaction
+            .transaction_failed(&row.key, Some(receipt.block_number), &reason, now)
+            .await?;
         transaction.commit().await?;
         Err(NodeError::bug(format!("sending a transaction: {reason}")))
     }

@@ -10,8 +10,8 @@ use posthuman_assets::{
     Published as Metadata, model_ddo, seal_files,
 };
 use posthuman_chain::{
-    AssetState, Collector, DatatokenSpec, FixedRateSpec, MarketFee, NftSpec, ParentAtBirth, Published, Receipt,
-    Splitter, birth_mint, collector_shares,
+    AssetState, Collector, DatatokenSpec, FixedRateSpec, MarketFee, NftSpec, ParentAtBirth, Published,
+    Receipt, Splitter, birth_mint, collector_shares,
 };
 use posthuman_jobs::break_point::break_point;
 use posthuman_types::{Address, Amount, Commitment, Did, Digest, JobId, ObjectId, Publication, U256};
@@ -75,7 +75,9 @@ impl Node {
         self.outbox
             .execute(
                 &format!("{}:remove_minter", birth.key),
-                self.chain.datatoken(published.datatoken).remove_minter(self.wallet()),
+                self.chain
+                    .datatoken(published.datatoken)
+                    .remove_minter(self.wallet()),
             )
             .await?;
         break_point("publish.minter");
@@ -99,11 +101,22 @@ impl Node {
             Collector::Existing(address) => return Ok(address),
             Collector::Splitter(payees) => payees,
         };
-        let payees: Vec<_> = payees.into_iter().map(|(payee, share)| (payee, U256::from(share))).collect();
-        let receipt = self.outbox.execute(&format!("{}:splitter", birth.key), Splitter::deploy(&payees)).await?;
+        let payees: Vec<_> = payees
+            .into_iter()
+            .map(|(payee, share)| (payee, U256::from(share)))
+            .collect();
+        let receipt = self
+            .outbox
+            .execute(&format!("{}:splitter", birth.key), Splitter::deploy(&payees))
+            .await?;
         break_point("publish.splitter");
         let splitter = Splitter::deployed(&receipt)?;
-        self.outbox.execute(&format!("{}:renounce", birth.key), self.chain.splitter(splitter).renounce()).await?;
+        self.outbox
+            .execute(
+                &format!("{}:renounce", birth.key),
+                self.chain.splitter(splitter).renounce(),
+            )
+            .await?;
         Ok(splitter)
     }
 
@@ -123,7 +136,9 @@ impl Node {
 
     async fn parent_collector(&self, nft: Address) -> Result<Address, NodeError> {
         let datatokens = self.chain.nft(nft).datatokens().await?;
-        let datatoken = datatokens.first().ok_or_else(|| NodeError::bug("reading the datatoken of a parent"))?;
+        let datatoken = datatokens
+            .first()
+            .ok_or_else(|| NodeError::bug("reading the datatoken of a parent"))?;
         Ok(self.chain.datatoken(*datatoken).payment_collector().await?)
     }
 
@@ -146,11 +161,15 @@ impl Node {
         };
         let call = match birth.publication.price {
             Some(price) if birth.parent.is_none() => {
-                self.chain.publish_with_fixed_rate(&nft, &datatoken, &self.sale_that_mints(price))
+                self.chain
+                    .publish_with_fixed_rate(&nft, &datatoken, &self.sale_that_mints(price))
             }
             _ => self.chain.publish(&nft, &datatoken),
         };
-        let receipt = self.outbox.execute(&format!("{}:create", birth.key), call).await?;
+        let receipt = self
+            .outbox
+            .execute(&format!("{}:create", birth.key), call)
+            .await?;
         Ok(self.chain.published(&receipt)?)
     }
 
@@ -170,8 +189,14 @@ impl Node {
 
     async fn mint(&self, birth: &Birth, published: &Published) -> Result<Vec<(Address, U256)>, NodeError> {
         let parent = birth.parent.as_ref();
-        let holders: Option<Vec<_>> = parent
-            .map(|parent| parent.facts.initial_supply.iter().map(|(holder, amount)| (*holder, amount.0)).collect());
+        let holders: Option<Vec<_>> = parent.map(|parent| {
+            parent
+                .facts
+                .initial_supply
+                .iter()
+                .map(|(holder, amount)| (*holder, amount.0))
+                .collect()
+        });
         let mint = birth_mint(
             self.options.market.birth_supply.0,
             parent.map_or(0, |parent| parent.facts.parent_share_bps),
@@ -182,7 +207,9 @@ impl Node {
         let datatoken = self.chain.datatoken(published.datatoken);
         for (index, (holder, amount)) in mint.iter().enumerate() {
             let key = format!("{}:mint:{index}", birth.key);
-            self.outbox.execute(&key, datatoken.mint(*holder, *amount)).await?;
+            self.outbox
+                .execute(&key, datatoken.mint(*holder, *amount))
+                .await?;
             break_point("publish.mint");
         }
         Ok(mint)
@@ -203,7 +230,10 @@ impl Node {
         mint: Vec<(Address, U256)>,
         origin: Origin,
     ) -> ModelFacts {
-        let initial_supply: BTreeMap<_, _> = mint.into_iter().map(|(holder, amount)| (holder, Amount(amount))).collect();
+        let initial_supply: BTreeMap<_, _> = mint
+            .into_iter()
+            .map(|(holder, amount)| (holder, Amount(amount)))
+            .collect();
         ModelFacts {
             architecture: birth.architecture.clone(),
             commitment: birth.commitment.clone(),
@@ -238,7 +268,12 @@ impl Node {
     }
 
     /// Lineage in the data NFT's own store, so that the chain alone shows it, and the node's identity.
-    async fn store_lineage(&self, birth: &Birth, published: &Published, facts: &ModelFacts) -> Result<(), NodeError> {
+    async fn store_lineage(
+        &self,
+        birth: &Birth,
+        published: &Published,
+        facts: &ModelFacts,
+    ) -> Result<(), NodeError> {
         let record = LineageRecord {
             commitment: facts.commitment.clone(),
             parent_share_bps: facts.parent_share_bps,
@@ -247,13 +282,30 @@ impl Node {
         };
         let nft = self.chain.nft(published.nft);
         let value = record.encode();
-        self.outbox.execute(&format!("{}:lineage", birth.key), nft.set_data("posthuman.lineage", value)).await?;
+        self.outbox
+            .execute(
+                &format!("{}:lineage", birth.key),
+                nft.set_data("posthuman.lineage", value),
+            )
+            .await?;
         let identity = posthuman_assets::encode_address(self.identity.nft);
-        self.outbox.execute(&format!("{}:node", birth.key), nft.set_data("posthuman.node", identity)).await?;
+        self.outbox
+            .execute(
+                &format!("{}:node", birth.key),
+                nft.set_data("posthuman.node", identity),
+            )
+            .await?;
+        let commitment = posthuman_assets::encode_commitment(&facts.commitment);
+        let call = nft.set_data("posthuman.commitment", commitment);
+        self.outbox
+            .execute(&format!("{}:commitment", birth.key), call)
+            .await?;
         if let Origin::Imported { publication } = &facts.lineage.origin {
             let digest = posthuman_assets::encode_digest(*publication);
             let call = nft.set_data("posthuman.publication", digest);
-            self.outbox.execute(&format!("{}:publication", birth.key), call).await?;
+            self.outbox
+                .execute(&format!("{}:publication", birth.key), call)
+                .await?;
         }
         Ok(())
     }
@@ -264,8 +316,15 @@ impl Node {
         published: &Published,
         facts: ModelFacts,
     ) -> Result<Receipt, NodeError> {
-        let file = FileObject::Vault { object: birth.object, commitment: birth.commitment.clone() };
-        let files = FilesObject { nft: published.nft, datatoken: published.datatoken, files: vec![file] };
+        let file = FileObject::Vault {
+            object: birth.object,
+            commitment: birth.commitment.clone(),
+        };
+        let files = FilesObject {
+            nft: published.nft,
+            datatoken: published.datatoken,
+            files: vec![file],
+        };
         let publication = &birth.publication;
         let listing = Listing {
             name: publication.name.clone(),
@@ -273,10 +332,19 @@ impl Node {
             author: publication.author.clone(),
             license: publication.license.clone(),
             tags: vec!["language-model".to_owned(), facts.architecture.family.clone()],
-            ..self.listing(published, seal_files(&self.documents_key, &files).or_fault("sealing a files object")?, birth.at)
+            ..self.listing(
+                published,
+                seal_files(&self.documents_key, &files).or_fault("sealing a files object")?,
+                birth.at,
+            )
         };
         let ddo = model_ddo(listing, facts, &self.identity.trusted).or_fault("writing the DDO of a model")?;
-        self.publish_metadata(&format!("{}:metadata", birth.key), published.nft, &Metadata::plain(&ddo)).await
+        self.publish_metadata(
+            &format!("{}:metadata", birth.key),
+            published.nft,
+            &Metadata::plain(&ddo),
+        )
+        .await
     }
 
     /// What all of the node's assets have in common.
@@ -312,6 +380,8 @@ impl Node {
             data: published.data.clone(),
             hash: published.hash,
         };
-        self.outbox.execute(key, self.chain.nft(nft).set_metadata(&metadata)).await
+        self.outbox
+            .execute(key, self.chain.nft(nft).set_metadata(&metadata))
+            .await
     }
 }

@@ -21,24 +21,39 @@ impl Node {
     /// Answers a request for a quote.
     pub(crate) async fn quote(&self, caller: Address, request: QuoteRequest) -> Result<Quote, NodeError> {
         if caller != request.consumer {
-            let message = format!("You are signed in as {caller}; a quote for {} needs its own sign-in.", request.consumer);
+            let message = format!(
+                "You are signed in as {caller}; a quote for {} needs its own sign-in.",
+                request.consumer
+            );
             return Err(NodeError::rejected(ErrorCode::NotTheConsumer, message));
         }
         let offer = self.offer(&request.did, request.operation).await?;
         self.parameters(&offer, request.operation, &request.parameters)?;
         let inputs = match request.operation {
-            Operation::Infer => StagedInputs { manifest: InputManifest::default(), objects: Vec::new() },
+            Operation::Infer => StagedInputs {
+                manifest: InputManifest::default(),
+                objects: Vec::new(),
+            },
             operation => self.staged_inputs(caller, operation, &request.inputs).await?,
         };
         let allowance = offer.allowances.of(request.operation);
         let counted = self.count(&offer, &request, &inputs).await?;
-        self.offer_quote(&offer, &request, &inputs, counted, allowance).await
+        self.offer_quote(&offer, &request, &inputs, counted, allowance)
+            .await
     }
 
-    async fn count(&self, offer: &Offer, request: &QuoteRequest, inputs: &StagedInputs) -> Result<Counted, NodeError> {
+    async fn count(
+        &self,
+        offer: &Offer,
+        request: &QuoteRequest,
+        inputs: &StagedInputs,
+    ) -> Result<Counted, NodeError> {
         let allowance = offer.allowances.of(request.operation);
         if request.operation == Operation::Infer {
-            return Ok(Counted { tokens: allowance, input_tokens: Vec::new() });
+            return Ok(Counted {
+                tokens: allowance,
+                input_tokens: Vec::new(),
+            });
         }
         let check = CheckSpec {
             operation: request.operation,
@@ -61,7 +76,9 @@ impl Node {
         let checked = match running.wait().await.or_fault("checking an input")? {
             Outcome::Checked(checked) => checked,
             Outcome::Refused { code, reason } => return Err(refused(code.as_str(), reason)),
-            Outcome::Failed { reason, .. } => return Err(NodeError::bug(format!("checking an input: {reason}"))),
+            Outcome::Failed { reason, .. } => {
+                return Err(NodeError::bug(format!("checking an input: {reason}")));
+            }
             _ => return Err(NodeError::bug("checking an input: the worker did something else")),
         };
         if let Some((code, reason)) = checked.refusal {
@@ -71,7 +88,10 @@ impl Node {
         if inputs.manifest.get("held_out").is_some() {
             input_tokens.push(("held_out".to_owned(), checked.held_out_tokens));
         }
-        Ok(Counted { tokens: checked.counted, input_tokens })
+        Ok(Counted {
+            tokens: checked.counted,
+            input_tokens,
+        })
     }
 
     async fn offer_quote(
@@ -94,7 +114,13 @@ impl Node {
             chain_id: self.chain.id(),
         };
         let token = self.chain.address_book().ocean;
-        let fee = sign_provider_fee(self.signing_wallet(), token, amount, valid_until, binding.encode())?;
+        let fee = sign_provider_fee(
+            self.signing_wallet(),
+            token,
+            amount,
+            valid_until,
+            binding.encode(),
+        )?;
         let row = QuoteRow {
             id,
             consumer: request.consumer,
@@ -137,7 +163,10 @@ impl Node {
             Operation::Infer => fees.infer,
             Operation::Evaluate => fees.evaluate,
         };
-        let amount = price.0.saturating_mul(U256::from(tokens)).div_ceil(U256::from(1000));
+        let amount = price
+            .0
+            .saturating_mul(U256::from(tokens))
+            .div_ceil(U256::from(1000));
         Amount(amount.max(U256::ONE))
     }
 }

@@ -13,8 +13,13 @@ const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// Refuses a database that belongs to another chain: a devnet that was started anew with an old node folder.
 pub(crate) async fn check_chain(chain: &Chain, store: &Store) -> Result<(), NodeError> {
-    let Some(cursor) = store.read().await?.cursor(chain.id()).await? else { return Ok(()) };
-    let newest = chain.block_number().await.map_err(|error| NodeError::startup("cannot use the chain", error))?;
+    let Some(cursor) = store.read().await?.cursor(chain.id()).await? else {
+        return Ok(());
+    };
+    let newest = chain
+        .block_number()
+        .await
+        .map_err(|error| NodeError::startup("cannot use the chain", error))?;
     if cursor.block_number <= newest {
         return Ok(());
     }
@@ -32,7 +37,12 @@ impl Node {
     /// Completes or undoes what a crash left between database, vault and job folders.
     pub(crate) async fn recover(&self) -> Result<(), NodeError> {
         let now = self.clock.now_seconds();
-        for applied in self.queue.abandon_leases(now).await.or_fault("taking back jobs")? {
+        for applied in self
+            .queue
+            .abandon_leases(now)
+            .await
+            .or_fault("taking back jobs")?
+        {
             tracing::info!(job = %applied.job.id, "a job from before the restart is queued again");
             self.perform(applied.actions).await;
         }

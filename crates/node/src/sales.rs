@@ -1,8 +1,8 @@
 //! Exchanges on which holders sell: Ocean's older fixed-rate exchange, the only one that sells a holder's own tokens.
 
+use posthuman_chain::FixedRate;
 use posthuman_types::api::{OpenSale, Sale};
 use posthuman_types::{Address, Amount};
-use posthuman_chain::FixedRate;
 
 use crate::error::{ErrorCode, NodeError};
 use crate::node::Node;
@@ -15,25 +15,42 @@ impl Node {
     pub(crate) async fn open_sale(&self, seller: Address, sale: OpenSale) -> Result<Sale, NodeError> {
         let row = self.known_asset(&sale.did).await?;
         self.model_facts(&row)?.ok_or_else(|| {
-            let message = format!("{} is not a model of this node, so no sale can be opened on it here.", sale.did);
+            let message = format!(
+                "{} is not a model of this node, so no sale can be opened on it here.",
+                sale.did
+            );
             NodeError::rejected(ErrorCode::AssetNotFound, message)
         })?;
         if sale.price.0.is_zero() {
-            return Err(NodeError::rejected(ErrorCode::ParametersInvalid, "The price of a sale must be above zero."));
+            return Err(NodeError::rejected(
+                ErrorCode::ParametersInvalid,
+                "The price of a sale must be above zero.",
+            ));
         }
         let balance = self.chain.token(row.datatoken).balance_of(seller).await?;
         if balance.is_zero() {
-            let message = format!("{seller} holds no datatokens of {}, so there is nothing to sell.", sale.did);
+            let message = format!(
+                "{seller} holds no datatokens of {}, so there is nothing to sell.",
+                sale.did
+            );
             return Err(NodeError::rejected(ErrorCode::SaleNotHolder, message));
         }
         let contract = self.chain.resale()?;
         let base_token = self.chain.address_book().ocean;
         let id = FixedRate::exchange_id(base_token, row.datatoken);
         if contract.exchange(id).await?.is_none() {
-            let call = self.chain.datatoken(row.datatoken).open_resale(seller, base_token, BASE_DECIMALS, sale.price.0)?;
+            let call = self.chain.datatoken(row.datatoken).open_resale(
+                seller,
+                base_token,
+                BASE_DECIMALS,
+                sale.price.0,
+            )?;
             self.outbox.execute(&format!("sale:{}", sale.did), call).await?;
         }
-        let exchange = contract.exchange(id).await?.ok_or_else(|| NodeError::bug("reading an exchange that was opened"))?;
+        let exchange = contract
+            .exchange(id)
+            .await?
+            .ok_or_else(|| NodeError::bug("reading an exchange that was opened"))?;
         if exchange.owner != seller {
             let message = format!(
                 "{} already sells datatokens of {} on the one exchange that the contract allows for it; transfer or wait.",

@@ -35,7 +35,11 @@ impl Node {
     async fn settle_all(&self) -> Result<(), NodeError> {
         // Each step makes the next one due.
         loop {
-            let actions = self.queue.unfinished().await.or_fault("listing what is unfinished")?;
+            let actions = self
+                .queue
+                .unfinished()
+                .await
+                .or_fault("listing what is unfinished")?;
             if actions.is_empty() || self.is_stopping() {
                 return Ok(());
             }
@@ -57,9 +61,14 @@ impl Node {
 
     async fn sign(&self, id: JobId) -> Result<(), NodeError> {
         let (job, order) = self.job_and_order(id).await?;
-        let statement = job.statement.as_ref().ok_or_else(|| NodeError::bug("signing a receipt without a statement"))?;
+        let statement = job
+            .statement
+            .as_ref()
+            .ok_or_else(|| NodeError::bug("signing a receipt without a statement"))?;
         let asset = self.store.read().await?.asset(&job.did).await?;
-        let nft = asset.ok_or_else(|| NodeError::bug("finding the asset of a job"))?.nft;
+        let nft = asset
+            .ok_or_else(|| NodeError::bug("finding the asset of a job"))?
+            .nft;
         let request = request_of(&job)?;
         let facts = ReceiptFacts {
             job: job.id,
@@ -79,7 +88,11 @@ impl Node {
         let receipt = sign_receipt(facts.receipt(statement), self.options.receipt_signer.signer());
         let receipt = receipt.or_fault("signing a receipt")?;
         break_point("settle.receipt_signed");
-        let applied = self.queue.receipted(receipt, self.clock.now_seconds()).await.or_fault("keeping a receipt")?;
+        let applied = self
+            .queue
+            .receipted(receipt, self.clock.now_seconds())
+            .await
+            .or_fault("keeping a receipt")?;
         self.perform(applied.actions).await;
         Ok(())
     }
@@ -95,8 +108,12 @@ impl Node {
             reason: job.failure_reason.clone().unwrap_or_default(),
             at: job.finished_at.unwrap_or(job.updated_at),
         };
-        let signed = sign_refusal(refusal, self.options.receipt_signer.signer()).or_fault("signing a refusal")?;
-        self.queue.refusal_signed(signed, self.clock.now_seconds()).await.or_fault("keeping a refusal")
+        let signed =
+            sign_refusal(refusal, self.options.receipt_signer.signer()).or_fault("signing a refusal")?;
+        self.queue
+            .refusal_signed(signed, self.clock.now_seconds())
+            .await
+            .or_fault("keeping a refusal")
     }
 
     async fn publish(&self, id: JobId) -> Result<(), NodeError> {
@@ -105,7 +122,8 @@ impl Node {
         let did = self.bear(&birth).await?;
         break_point("publish.indexed");
         let applied = self.queue.published(job.id, &did, self.clock.now_seconds()).await;
-        self.perform(applied.or_fault("recording a publication")?.actions).await;
+        self.perform(applied.or_fault("recording a publication")?.actions)
+            .await;
         tracing::info!(job = %job.id, %did, "published");
         Ok(())
     }
@@ -113,11 +131,23 @@ impl Node {
     async fn birth_of(&self, job: &JobRow) -> Result<Birth, NodeError> {
         let missing = || NodeError::bug("publishing a model whose job is incomplete");
         let statement = job.statement.as_ref().ok_or_else(missing)?;
-        let Ok(Parameters::Train(train)) = Parameters::from_canonical(&statement.parameters) else { return Err(missing()) };
-        let asset = self.store.read().await?.asset(&job.did).await?.ok_or_else(missing)?;
+        let Ok(Parameters::Train(train)) = Parameters::from_canonical(&statement.parameters) else {
+            return Err(missing());
+        };
+        let asset = self
+            .store
+            .read()
+            .await?
+            .asset(&job.did)
+            .await?
+            .ok_or_else(missing)?;
         let ddo = Ddo::parse(asset.ddo.as_bytes()).or_fault("reading an indexed DDO")?;
         let parent = match ddo.facts().or_fault("reading the facts of an indexed DDO")? {
-            Some(AssetFacts::Model(facts)) => Some(ParentModel { did: asset.did, nft: asset.nft, facts: *facts }),
+            Some(AssetFacts::Model(facts)) => Some(ParentModel {
+                did: asset.did,
+                nft: asset.nft,
+                facts: *facts,
+            }),
             _ => None,
         };
         let share = train.publication.parent_share_bps;
@@ -135,7 +165,10 @@ impl Node {
             engine: statement.engine.clone(),
             parent_share_bps,
             parent,
-            making: Making::Trained { job: job.id, receipt: job.receipt.ok_or_else(missing)? },
+            making: Making::Trained {
+                job: job.id,
+                receipt: job.receipt.ok_or_else(missing)?,
+            },
             object: job.result.ok_or_else(missing)?,
             at: job.finished_at.ok_or_else(missing)?,
         })
@@ -144,8 +177,10 @@ impl Node {
     /// The shape of a trained model, as its worker wrote it beside the metrics.
     fn architecture_of(&self, job: &JobRow) -> Result<ArchitectureFacts, NodeError> {
         let metrics = self.read_output(job, "metrics.json")?;
-        let metrics: serde_json::Value = serde_json::from_slice(&metrics).or_fault("reading the metrics of a training")?;
-        serde_json::from_value(metrics["architecture"].clone()).or_fault("reading the shape of a trained model")
+        let metrics: serde_json::Value =
+            serde_json::from_slice(&metrics).or_fault("reading the metrics of a training")?;
+        serde_json::from_value(metrics["architecture"].clone())
+            .or_fault("reading the shape of a trained model")
     }
 
     /// The digest of an order's last receipt goes on the chain.
@@ -158,7 +193,12 @@ impl Node {
         let transaction = self.attest(&order, last).await?;
         break_point("settle.on_chain");
         let now = self.clock.now_seconds();
-        for applied in self.queue.settled(id, transaction, now).await.or_fault("recording a settlement")? {
+        for applied in self
+            .queue
+            .settled(id, transaction, now)
+            .await
+            .or_fault("recording a settlement")?
+        {
             self.perform(applied.actions).await;
         }
         Ok(())
@@ -169,9 +209,13 @@ impl Node {
         let call = if self.chain.is_contract(order.consumer).await? {
             // A contract signs by ERC-1271, which `orderExecuted` cannot check.
             let asset = self.store.read().await?.asset(&order.did).await?;
-            let nft = asset.ok_or_else(|| NodeError::bug("finding the asset of an order"))?.nft;
+            let nft = asset
+                .ok_or_else(|| NodeError::bug("finding the asset of an order"))?
+                .nft;
             let name = format!("posthuman.receipt:{}", order.id);
-            self.chain.nft(nft).set_data(&name, posthuman_assets::encode_digest(order.last_receipt))
+            self.chain
+                .nft(nft)
+                .set_data(&name, posthuman_assets::encode_digest(order.last_receipt))
         } else {
             let execution = Execution {
                 order_transaction: order.id.transaction,
@@ -180,15 +224,23 @@ impl Node {
                 consumer_signature: job.request_signature.clone(),
                 consumer: order.consumer,
             };
-            self.chain.datatoken(order.datatoken).order_executed(self.signing_wallet(), &execution)?
+            self.chain
+                .datatoken(order.datatoken)
+                .order_executed(self.signing_wallet(), &execution)?
         };
         Ok(self.outbox.execute(&key, call).await?.transaction)
     }
 
     async fn job_and_order(&self, id: JobId) -> Result<(JobRow, OrderRow), NodeError> {
         let mut reader = self.store.read().await?;
-        let job = reader.job(id).await?.ok_or_else(|| NodeError::bug("finding a job"))?;
-        let order = reader.order(job.order_id).await?.ok_or_else(|| NodeError::bug("finding the order of a job"))?;
+        let job = reader
+            .job(id)
+            .await?
+            .ok_or_else(|| NodeError::bug("finding a job"))?;
+        let order = reader
+            .order(job.order_id)
+            .await?
+            .ok_or_else(|| NodeError::bug("finding the order of a job"))?;
         Ok((job, order))
     }
 
@@ -197,7 +249,10 @@ impl Node {
         let now = self.clock.now_seconds();
         let before = now.saturating_sub(self.options.market.session_seconds);
         let idle = self.store.read().await?.idle_sessions(before).await?;
-        for order in idle.into_iter().filter(|order| order.operation == Operation::Infer) {
+        for order in idle
+            .into_iter()
+            .filter(|order| order.operation == Operation::Infer)
+        {
             match self.queue.close_session(order.id, now).await {
                 Ok(actions) => self.perform(actions).await,
                 Err(error) => tracing::debug!(order = %order.id, %error, "an idle session stays open"),

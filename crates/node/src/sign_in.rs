@@ -34,7 +34,14 @@ impl Node {
         self.check_signature(sign_in.address, eip191_hash_message(message), &sign_in.signature)
             .await?;
         let expires_in = self.options.market.access_token_seconds;
-        give_token(&self.store, sign_in.address, sign_in.nonce, self.clock.now_seconds(), expires_in).await
+        give_token(
+            &self.store,
+            sign_in.address,
+            sign_in.nonce,
+            self.clock.now_seconds(),
+            expires_in,
+        )
+        .await
     }
 
     /// The address that a token stands for.
@@ -51,14 +58,23 @@ impl Node {
     ///
     /// # Errors
     /// `bad_signature`; where the address did not sign with its key, the chain fails.
-    pub async fn check_signature(&self, address: Address, hash: B256, signature: &[u8]) -> Result<(), NodeError> {
+    pub async fn check_signature(
+        &self,
+        address: Address,
+        hash: B256,
+        signature: &[u8],
+    ) -> Result<(), NodeError> {
         let recovered = posthuman_proofs::recover_signer(hash, signature).ok();
         if recovered == Some(address) {
             return Ok(());
         }
         let accepted = self.chain.is_contract(address).await?
             && self.chain.is_valid_signature(address, hash, signature).await?;
-        if accepted { Ok(()) } else { Err(bad_signature(address, recovered)) }
+        if accepted {
+            Ok(())
+        } else {
+            Err(bad_signature(address, recovered))
+        }
     }
 }
 
@@ -68,7 +84,10 @@ fn bad_signature(address: Address, recovered: Option<Address>) -> NodeError {
         None => "The bytes are not a signature of 65 bytes".to_owned(),
     };
     let remedy = ErrorCode::BadSignature.row().remedy;
-    NodeError::rejected(ErrorCode::BadSignature, format!("{found}, not by {address}. {remedy}"))
+    NodeError::rejected(
+        ErrorCode::BadSignature,
+        format!("{found}, not by {address}. {remedy}"),
+    )
 }
 
 async fn give_token(
@@ -115,11 +134,15 @@ pub(crate) fn of_nonce(error: StoreError) -> NodeError {
     match error {
         StoreError::NonceReplayed { address, nonce, next } => NodeError::rejected(
             ErrorCode::NonceReplayed,
-            format!("Nonce {nonce} of {address} was used before or is too low. Sign again with nonce {next} or larger."),
+            format!(
+                "Nonce {nonce} of {address} was used before or is too low. Sign again with nonce {next} or larger."
+            ),
         ),
         StoreError::NumberTooLarge { value } => NodeError::rejected(
             ErrorCode::BodyInvalid,
-            format!("Nonce {value} is too large. Ask `GET /api/v1/nonces/{{address}}` for the next one and sign it."),
+            format!(
+                "Nonce {value} is too large. Ask `GET /api/v1/nonces/{{address}}` for the next one and sign it."
+            ),
         ),
         other => other.into(),
     }
@@ -145,7 +168,10 @@ mod tests {
     async fn a_token_stands_for_its_address_until_it_ends() {
         let (_folder, store) = store().await;
         let token = give_token(&store, ALICE, 1, 100, 50).await.unwrap();
-        assert_eq!((token.address, token.expires_at, token.token.len()), (ALICE, 150, 64));
+        assert_eq!(
+            (token.address, token.expires_at, token.token.len()),
+            (ALICE, 150, 64)
+        );
         assert_eq!(address_of(&store, &token.token, 149).await.unwrap(), ALICE);
         for (token, now) in [(token.token.as_str(), 150), ("", 100), ("0", 100)] {
             let error = address_of(&store, token, now).await.unwrap_err();
@@ -161,7 +187,11 @@ mod tests {
         for nonce in [5, 4, 0] {
             let error = give_token(&store, ALICE, nonce, 100, 50).await.unwrap_err();
             assert_eq!(error.code(), "nonce_replayed");
-            assert!(error.message().contains("nonce 6 or larger"), "{}", error.message());
+            assert!(
+                error.message().contains("nonce 6 or larger"),
+                "{}",
+                error.message()
+            );
         }
         let error = give_token(&store, ALICE, u64::MAX, 100, 50).await.unwrap_err();
         assert_eq!(error.code(), "body_invalid");
@@ -173,7 +203,14 @@ mod tests {
         let (_folder, store) = store().await;
         let token = give_token(&store, ALICE, 1, 100, 50).await.unwrap();
         let digest = digest_of(&token.token);
-        let row = store.read().await.unwrap().access_token(digest, 100).await.unwrap().unwrap();
+        let row = store
+            .read()
+            .await
+            .unwrap()
+            .access_token(digest, 100)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(!format!("{row:?}").contains(&token.token));
     }
 }

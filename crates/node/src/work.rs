@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use posthuman_jobs::break_point::break_point;
-use posthuman_jobs::engine::local::{Event, FailureCode, Finished, Launch, Outcome, RunningJob, Task, TimedEvent};
+use posthuman_jobs::engine::local::{Event, Finished, Launch, Outcome, RunningJob, Task, TimedEvent};
 use posthuman_jobs::machine::{Action, Failure, FailureKind};
 use posthuman_jobs::queue::{Lease, LeasedJob};
 use posthuman_types::{JobId, JobState, ObjectId, Operation};
@@ -38,16 +38,27 @@ pub(crate) enum Stop {
 impl Running {
     fn enter(&self, job: JobId) -> mpsc::Receiver<Stop> {
         let (sender, receiver) = mpsc::channel(4);
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(job, sender);
+        self.stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(job, sender);
         receiver
     }
 
     fn leave(&self, job: JobId) {
-        self.stops.lock().unwrap_or_else(PoisonError::into_inner).remove(&job);
+        self.stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&job);
     }
 
     pub(crate) fn stop(&self, job: JobId, how: Stop) {
-        if let Some(sender) = self.stops.lock().unwrap_or_else(PoisonError::into_inner).get(&job) {
+        if let Some(sender) = self
+            .stops
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&job)
+        {
             // A full channel means that it is being stopped already.
             let _ = sender.try_send(how);
         }
@@ -68,7 +79,9 @@ impl Node {
             match self.run_next(&worker).await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::error!(worker, error = %crate::error::chain_of_causes(&error), "running a job"),
+                Err(error) => {
+                    tracing::error!(worker, error = %crate::error::chain_of_causes(&error), "running a job")
+                }
             }
             if !self.pause(Some(&self.wake), IDLE_PAUSE).await {
                 return;
@@ -81,7 +94,11 @@ impl Node {
         if self.is_stopping() {
             return Ok(false);
         }
-        let leased = self.queue.lease_next(worker, self.clock.now_seconds()).await.or_fault("leasing a job")?;
+        let leased = self
+            .queue
+            .lease_next(worker, self.clock.now_seconds())
+            .await
+            .or_fault("leasing a job")?;
         let Some(leased) = leased else { return Ok(false) };
         let job = leased.job.id;
         let mut stop = self.running.enter(job);
@@ -92,7 +109,11 @@ impl Node {
         Ok(true)
     }
 
-    async fn run(self: &Arc<Self>, leased: &LeasedJob, stop: &mut mpsc::Receiver<Stop>) -> Result<(), NodeError> {
+    async fn run(
+        self: &Arc<Self>,
+        leased: &LeasedJob,
+        stop: &mut mpsc::Receiver<Stop>,
+    ) -> Result<(), NodeError> {
         let (events, mut heard) = mpsc::channel::<TimedEvent>(EVENT_BACKLOG);
         let launch = self.launch_of(leased).await?;
         // The launcher's thread waits where the backlog is full, so that no event is lost.
@@ -102,7 +123,9 @@ impl Node {
             Ok(running) => running,
             Err(error) => {
                 let reason = format!("the worker could not be started: {error}");
-                return self.record_failure(leased.lease, FailureKind::Retryable, "worker_not_started", reason).await;
+                return self
+                    .record_failure(leased.lease, FailureKind::Retryable, "worker_not_started", reason)
+                    .await;
             }
         };
         let mut rates = Rates::default();
@@ -138,7 +161,11 @@ impl Node {
             model: job.model,
             inputs: stage_of(job),
             checkpoint: job.checkpoint,
-            checkpoint_every: if job.operation == Operation::Train { self.options.work.checkpoint_every } else { 0 },
+            checkpoint_every: if job.operation == Operation::Train {
+                self.options.work.checkpoint_every
+            } else {
+                0
+            },
             allowance: Some(order.allowance.saturating_sub(order.used_tokens)),
             deadline: Some(self.options.work.deadline),
         })
@@ -148,7 +175,8 @@ impl Node {
         match event.event {
             Event::Progress(progress) => {
                 let rates = rates.note(&progress);
-                self.record_event(lease.job, JobState::Queued, Some(progress), rates).await
+                self.record_event(lease.job, JobState::Queued, Some(progress), rates)
+                    .await
             }
             Event::Checkpoint { object, step } => {
                 break_point("work.checkpoint_sealed");
@@ -175,20 +203,24 @@ impl Node {
             Ok(Outcome::Refused { code, reason }) => {
                 let now = self.clock.now_seconds();
                 let applied = self.queue.refuse(lease, code.as_str(), &reason, now).await;
-                self.perform(applied.or_fault("recording a refusal")?.actions).await;
+                self.perform(applied.or_fault("recording a refusal")?.actions)
+                    .await;
                 Ok(())
             }
             Ok(Outcome::Failed { code, reason }) => {
-                let kind = kind_of(code);
-                self.record_failure(lease, kind, code.as_str(), reason).await
+                self.record_failure(lease, code.kind(), code.as_str(), reason)
+                    .await
             }
             // Cancelled by its owner: the queue knows. Killed because the node stops: the next start takes it back.
             Ok(Outcome::Cancelled) => Ok(()),
-            Ok(Outcome::Checked(_) | Outcome::Imported(_)) => Err(NodeError::bug("running a job: the worker did something else")),
+            Ok(Outcome::Checked(_) | Outcome::Imported(_)) => {
+                Err(NodeError::bug("running a job: the worker did something else"))
+            }
             Err(_) if self.is_stopping() => Ok(()),
             Err(error) => {
                 let reason = format!("the worker was lost: {error}");
-                self.record_failure(lease, FailureKind::Crash, "worker_lost", reason).await
+                self.record_failure(lease, FailureKind::Crash, "worker_lost", reason)
+                    .await
             }
         }
     }
@@ -196,7 +228,11 @@ impl Node {
     async fn record_result(&self, lease: Lease, finished: Finished) -> Result<(), NodeError> {
         break_point("work.result_sealed");
         let now = self.clock.now_seconds();
-        let applied = match self.queue.finish(lease, finished.statement, finished.result, now).await {
+        let applied = match self
+            .queue
+            .finish(lease, finished.statement, finished.result, now)
+            .await
+        {
             Ok(applied) => applied,
             Err(error) => {
                 tracing::warn!(job = %lease.job, %error, "a result was not taken");
@@ -204,7 +240,10 @@ impl Node {
             }
         };
         break_point("work.result_recorded");
-        if let Some(object) = finished.result.filter(|_| applied.job.state == JobState::Finished) {
+        if let Some(object) = finished
+            .result
+            .filter(|_| applied.job.state == JobState::Finished)
+        {
             self.vault.commit(object)?;
         }
         self.perform(applied.actions).await;
@@ -229,9 +268,14 @@ impl Node {
             return Ok(());
         }
         tracing::warn!(job = %lease.job, code, reason, "an attempt failed");
-        let failure = Failure { kind, code: code.to_owned(), reason };
+        let failure = Failure {
+            kind,
+            code: code.to_owned(),
+            reason,
+        };
         let applied = self.queue.fail(lease, failure, self.clock.now_seconds()).await;
-        self.perform(applied.or_fault("recording a failure")?.actions).await;
+        self.perform(applied.or_fault("recording a failure")?.actions)
+            .await;
         Ok(())
     }
 
@@ -264,13 +308,5 @@ impl Node {
             return Ok(());
         }
         Ok(self.vault.remove(object)?)
-    }
-}
-
-fn kind_of(code: FailureCode) -> FailureKind {
-    match code {
-        FailureCode::Crashed => FailureKind::Crash,
-        code if code.retryable() => FailureKind::Retryable,
-        _ => FailureKind::Final,
     }
 }

@@ -330,7 +330,11 @@ mod tests {
     fn sentences_end() {
         for row in ERROR_CODES {
             for sentence in [row.cause, row.remedy] {
-                assert!(sentence.ends_with('.') && !sentence.contains("  "), "{}: {sentence}", row.code);
+                assert!(
+                    sentence.ends_with('.') && !sentence.contains("  "),
+                    "{}: {sentence}",
+                    row.code
+                );
             }
         }
     }
@@ -339,15 +343,25 @@ mod tests {
     #[test]
     fn pages_say_what_the_table_says() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/errors");
-        let index = std::fs::read_to_string(folder.join("README.md")).expect("docs/errors/README.md is there");
+        let index =
+            std::fs::read_to_string(folder.join("README.md")).expect("docs/errors/README.md is there");
         for code in ErrorCode::ALL {
             let (row, status) = (code.row(), code.http_status());
             let page = std::fs::read_to_string(folder.join(format!("{}.md", row.code)))
                 .unwrap_or_else(|error| panic!("docs/errors/{}.md: {error}", row.code));
-            for part in [&format!("# `{}`", row.code), &format!("HTTP status {status}"), row.cause, row.remedy] {
+            for part in [
+                &format!("# `{}`", row.code),
+                &format!("HTTP status {status}"),
+                row.cause,
+                row.remedy,
+            ] {
                 assert!(page.contains(part), "docs/errors/{}.md lacks: {part}", row.code);
             }
-            assert!(index.contains(&format!("({}.md)", row.code)), "docs/errors/README.md lacks {}", row.code);
+            assert!(
+                index.contains(&format!("({}.md)", row.code)),
+                "docs/errors/README.md lacks {}",
+                row.code
+            );
         }
     }
 }

@@ -18,7 +18,11 @@ impl IntoResponse for NodeError {
         let message = match self.class() {
             ErrorClass::Bug => fault_message(&chain_of_causes(&self)),
             ErrorClass::Unavailable => {
-                tracing::warn!(code = code.as_str(), error = chain_of_causes(&self), "unavailable");
+                tracing::warn!(
+                    code = code.as_str(),
+                    error = chain_of_causes(&self),
+                    "unavailable"
+                );
                 self.message()
             }
             _ => self.message(),
@@ -92,9 +96,21 @@ mod tests {
     #[tokio::test]
     async fn unauthorized_and_unavailable_say_how_to_go_on() {
         let response = plain(ErrorCode::Unauthorized).into_response();
-        assert_eq!((response.status().as_u16(), &response.headers()[header::WWW_AUTHENTICATE]), (401, &HeaderValue::from_static("Bearer")));
+        assert_eq!(
+            (
+                response.status().as_u16(),
+                &response.headers()[header::WWW_AUTHENTICATE]
+            ),
+            (401, &HeaderValue::from_static("Bearer"))
+        );
         assert!(body(response).await.error.message.contains("/api/v1/sign-in"));
         let response = plain(ErrorCode::NodeBusy).into_response();
-        assert_eq!((response.status().as_u16(), &response.headers()[header::RETRY_AFTER]), (503, &RETRY_AFTER));
+        assert_eq!(
+            (
+                response.status().as_u16(),
+                &response.headers()[header::RETRY_AFTER]
+            ),
+            (503, &RETRY_AFTER)
+        );
     }
 }

@@ -21,7 +21,11 @@ use crate::error::{ErrorCode, NodeError};
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// Streams the events of a job up to its final state, or until the node closes. `permit` is held as long.
-pub(super) fn answer(events: BoxStream<'static, JobEvent>, closing: Closing, permit: OwnedSemaphorePermit) -> Response {
+pub(super) fn answer(
+    events: BoxStream<'static, JobEvent>,
+    closing: Closing,
+    permit: OwnedSemaphorePermit,
+) -> Response {
     let events = to_the_end(events)
         .take_until(closing.wait())
         .filter_map(move |event| {
@@ -98,7 +102,10 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(streams.available_permits(), 0);
         let read = axum::body::to_bytes(response.into_body(), 1 << 16);
-        let bytes = tokio::time::timeout(Duration::from_secs(5), read).await.unwrap().unwrap();
+        let bytes = tokio::time::timeout(Duration::from_secs(5), read)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(streams.available_permits(), 1);
         String::from_utf8(bytes.to_vec()).unwrap()
     }
@@ -112,13 +119,18 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert!(lines.contains(&"id: 3") && lines.contains(&"id: 4"), "{text}");
         let data = lines.iter().find_map(|line| line.strip_prefix("data: ")).unwrap();
-        assert_eq!(serde_json::from_str::<JobEvent>(data).unwrap(), event(3, JobState::Queued));
+        assert_eq!(
+            serde_json::from_str::<JobEvent>(data).unwrap(),
+            event(3, JobState::Queued)
+        );
     }
 
     #[tokio::test]
     async fn ends_when_the_node_closes() {
         let (sender, closing) = Closing::new();
-        let source = stream::iter([event(1, JobState::Queued)]).chain(stream::pending()).boxed();
+        let source = stream::iter([event(1, JobState::Queued)])
+            .chain(stream::pending())
+            .boxed();
         let reading = tokio::spawn(text(source, closing));
         tokio::time::sleep(Duration::from_millis(50)).await;
         sender.send_replace(true);

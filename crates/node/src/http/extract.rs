@@ -96,7 +96,10 @@ where
     T::Err: Display,
 {
     text.parse().map_err(|error: T::Err| {
-        described(ErrorCode::IdInvalid, &format!("`{text}` in the path cannot be read: {error}"))
+        described(
+            ErrorCode::IdInvalid,
+            &format!("`{text}` in the path cannot be read: {error}"),
+        )
     })
 }
 
@@ -117,7 +120,11 @@ where
 
 /// The token of `Authorization: Bearer TOKEN`. What a careless page sends for "no token" counts as none.
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (scheme, token) = headers
+        .get(header::AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .split_once(' ')?;
     let token = token.trim();
     let present = !matches!(token, "" | "undefined" | "null");
     (scheme.eq_ignore_ascii_case("bearer") && present).then_some(token)
@@ -138,7 +145,11 @@ fn of_bytes(rejection: &BytesRejection, too_large: ErrorCode) -> NodeError {
 
 /// The words of a parser, as far as they are short, and the remedy of the code.
 pub(super) fn described(code: ErrorCode, words: &str) -> NodeError {
-    let words: String = words.trim_end_matches('.').chars().take(QUOTED_CHARACTERS).collect();
+    let words: String = words
+        .trim_end_matches('.')
+        .chars()
+        .take(QUOTED_CHARACTERS)
+        .collect();
     NodeError::rejected(code, format!("{words}. {}", code.row().remedy))
 }
 
@@ -155,7 +166,14 @@ mod tests {
         };
         assert_eq!(read("Bearer abc"), Some("abc".to_owned()));
         assert_eq!(read("bearer  abc "), Some("abc".to_owned()));
-        for none in ["", "Bearer", "Bearer ", "Bearer undefined", "Bearer null", "Basic abc"] {
+        for none in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Bearer undefined",
+            "Bearer null",
+            "Basic abc",
+        ] {
             assert_eq!(read(none), None, "{none}");
         }
         assert_eq!(bearer(&HeaderMap::new()), None);

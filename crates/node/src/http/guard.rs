@@ -48,7 +48,11 @@ pub(super) fn busy_limit<S: Clone + Send + Sync + 'static>(routes: Router<S>, mo
     limit_with(routes, most, TURN_TIMEOUT)
 }
 
-fn limit_with<S: Clone + Send + Sync + 'static>(routes: Router<S>, most: usize, patience: Duration) -> Router<S> {
+fn limit_with<S: Clone + Send + Sync + 'static>(
+    routes: Router<S>,
+    most: usize,
+    patience: Duration,
+) -> Router<S> {
     let turns = Turns {
         free: Arc::new(Semaphore::new(most)),
         patience,
@@ -99,9 +103,16 @@ async fn take_turn(State(turns): State<Turns>, request: Request, next: Next) -> 
 async fn observe(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let matched = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let route = matched.unwrap_or_else(|| "unknown".to_owned());
-    let id = request.headers().get(&REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|id| id.to_str().ok())
+        .unwrap_or_default();
     let span = tracing::info_span!("request", %method, path = request.uri().path(), id);
     let answering = async {
         let response = next.run(request).await;
@@ -165,11 +176,29 @@ mod tests {
     /// Routes as the node has them, with handlers that need no node.
     fn routes() -> Router {
         let routes = Router::new()
-            .route("/json", post(|Json(upload): Json<CreateUpload>| async move { upload.name }).layer(DefaultBodyLimit::max(200)))
-            .route("/chunk", put(|Chunk(chunk): Chunk| async move { chunk.len().to_string() }).layer(DefaultBodyLimit::max(10)))
+            .route(
+                "/json",
+                post(|Json(upload): Json<CreateUpload>| async move { upload.name })
+                    .layer(DefaultBodyLimit::max(200)),
+            )
+            .route(
+                "/chunk",
+                put(|Chunk(chunk): Chunk| async move { chunk.len().to_string() })
+                    .layer(DefaultBodyLimit::max(10)),
+            )
             .route("/query", get(|Query(_): Query<Position>| async { "read" }))
-            .route("/jobs/{id}", get(|PathId(id): PathId<JobId>| async move { id.to_string() }))
-            .route("/panic", get(|| async { if true { panic!("the secret of /var/lib") } }));
+            .route(
+                "/jobs/{id}",
+                get(|PathId(id): PathId<JobId>| async move { id.to_string() }),
+            )
+            .route(
+                "/panic",
+                get(|| async {
+                    if true {
+                        panic!("the secret of /var/lib")
+                    }
+                }),
+            );
         house(routes, Metrics::new())
     }
 
@@ -198,7 +227,14 @@ mod tests {
         let cases = [
             ("GET", "/nowhere", json, "", 404, "not_found"),
             ("GET", "/json", json, "", 405, "method_not_allowed"),
-            ("POST", "/json", "text/plain", "{}", 415, "content_type_unsupported"),
+            (
+                "POST",
+                "/json",
+                "text/plain",
+                "{}",
+                415,
+                "content_type_unsupported",
+            ),
             ("POST", "/json", json, "{", 400, "body_invalid"),
             ("POST", "/json", json, "", 400, "body_invalid"),
             ("POST", "/json", json, "{\"name\": 7}", 400, "body_invalid"),
@@ -212,7 +248,11 @@ mod tests {
         ];
         for (method, path, content_type, body, status, code) in cases {
             let found = error(ask(method, path, content_type, body.to_owned()).await).await;
-            assert_eq!((found.0, found.1.error.code.as_str()), (status, code), "{method} {path} {body}");
+            assert_eq!(
+                (found.0, found.1.error.code.as_str()),
+                (status, code),
+                "{method} {path} {body}"
+            );
             let message = found.1.error.message;
             assert!(message.ends_with('.') && !message.contains("secret"), "{message}");
         }
@@ -224,16 +264,31 @@ mod tests {
             let response = ask(method, path, "application/json", body.to_owned()).await;
             error(response).await.1.error.message
         };
-        assert!(message("POST", "/json", "{\"name\": 7}").await.contains("name: invalid type: integer `7`"));
-        assert!(message("GET", "/query", "").await.contains("missing field `offset`"));
-        assert!(message("GET", "/jobs/12", "").await.contains("`12` is not a job id"));
+        assert!(
+            message("POST", "/json", "{\"name\": 7}")
+                .await
+                .contains("name: invalid type: integer `7`")
+        );
+        assert!(
+            message("GET", "/query", "")
+                .await
+                .contains("missing field `offset`")
+        );
+        assert!(
+            message("GET", "/jobs/12", "")
+                .await
+                .contains("`12` is not a job id")
+        );
         assert!(message("GET", "/panic", "").await.contains("Reference: "));
     }
 
     #[tokio::test]
     async fn wrong_methods_learn_the_right_ones() {
         let response = ask("DELETE", "/json", "", "").await;
-        assert_eq!((response.status(), &response.headers()[header::ALLOW]), (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap()));
+        assert_eq!(
+            (response.status(), &response.headers()[header::ALLOW]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"POST".parse().unwrap())
+        );
     }
 
     #[tokio::test]
@@ -243,7 +298,10 @@ mod tests {
             .uri("/json")
             .header(header::ORIGIN, "https://elsewhere.example")
             .header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST")
-            .header(header::ACCESS_CONTROL_REQUEST_HEADERS, "authorization,last-event-id")
+            .header(
+                header::ACCESS_CONTROL_REQUEST_HEADERS,
+                "authorization,last-event-id",
+            )
             .body(Body::empty())
             .unwrap();
         let response = routes().oneshot(request).await.unwrap();
@@ -254,9 +312,17 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_requests_are_told_to_come_back() {
-        let routes = limit_with(Router::new().route("/slow", get(std::future::pending::<()>)), 1, Duration::from_millis(20));
+        let routes = limit_with(
+            Router::new().route("/slow", get(std::future::pending::<()>)),
+            1,
+            Duration::from_millis(20),
+        );
         let routes = house(routes, Metrics::new());
-        let ask = || routes.clone().oneshot(Request::get("/slow").body(Body::empty()).unwrap());
+        let ask = || {
+            routes
+                .clone()
+                .oneshot(Request::get("/slow").body(Body::empty()).unwrap())
+        };
         let first = tokio::spawn(ask());
         tokio::task::yield_now().await;
         let second = ask().await.unwrap();
@@ -267,6 +333,9 @@ mod tests {
     async fn error_code(response: Response) -> (u16, String) {
         let status = response.status().as_u16();
         let bytes = axum::body::to_bytes(response.into_body(), 1 << 16).await.unwrap();
-        (status, serde_json::from_slice::<ErrorBody>(&bytes).unwrap().error.code)
+        (
+            status,
+            serde_json::from_slice::<ErrorBody>(&bytes).unwrap().error.code,
+        )
     }
 }

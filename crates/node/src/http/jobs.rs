@@ -30,7 +30,10 @@ const REQUEST_BYTES: u64 = 256 << 10;
 const JSON_GROWTH: u64 = 6;
 
 pub(super) fn routes(limits: &NodeLimits) -> Router<Shared> {
-    let most = limits.prompt_bytes.saturating_mul(JSON_GROWTH).saturating_add(REQUEST_BYTES);
+    let most = limits
+        .prompt_bytes
+        .saturating_mul(JSON_GROWTH)
+        .saturating_add(REQUEST_BYTES);
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     Router::new()
         .route("/initialize", post(quote))
@@ -117,11 +120,15 @@ async fn jobs_of(
     Query(paging): Query<Paging>,
 ) -> Answer<JobPage> {
     if caller != address {
-        let text = format!("The jobs of {address} are private to it, and you are signed in as {caller}. Sign in with its key.");
+        let text = format!(
+            "The jobs of {address} are private to it, and you are signed in as {caller}. Sign in with its key."
+        );
         return Err(NodeError::rejected(ErrorCode::Unauthorized, text));
     }
     let limit = paging.limit.unwrap_or(PAGE.0).min(PAGE.1);
-    node.jobs_of(address, limit, paging.offset.unwrap_or(0)).await.map(Json)
+    node.jobs_of(address, limit, paging.offset.unwrap_or(0))
+        .await
+        .map(Json)
 }
 
 /// A result file. A browser must neither guess another type nor run what it holds.

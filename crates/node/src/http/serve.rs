@@ -10,8 +10,8 @@ use tokio::sync::watch;
 
 use super::guard::Closing;
 use super::router_until;
-use crate::error::{NodeError, OrFault};
 use crate::Node;
+use crate::error::{NodeError, OrFault};
 
 /// How long requests may go on after shutdown began.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
@@ -29,7 +29,15 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError> {
     let (sender, closing) = Closing::new();
-    serve_router(router_until(node, closing.clone()), listener, shutdown, sender, closing, DRAIN_TIMEOUT).await
+    serve_router(
+        router_until(node, closing.clone()),
+        listener,
+        shutdown,
+        sender,
+        closing,
+        DRAIN_TIMEOUT,
+    )
+    .await
 }
 
 async fn serve_router(
@@ -73,10 +81,13 @@ mod tests {
     /// Serves one slow and one endless route; gives the word that ends it and what `/slow` was answered.
     async fn stop_while_asking(path: &str, drain: Duration) -> (String, Duration) {
         let router = Router::new()
-            .route("/slow", get(|| async {
-                tokio::time::sleep(Duration::from_millis(300)).await;
-                "done"
-            }))
+            .route(
+                "/slow",
+                get(|| async {
+                    tokio::time::sleep(Duration::from_millis(300)).await;
+                    "done"
+                }),
+            )
             .route("/endless", get(std::future::pending::<()>));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

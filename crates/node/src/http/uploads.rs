@@ -22,7 +22,10 @@ pub(super) fn routes(limits: &NodeLimits) -> Router<Shared> {
     let most = usize::try_from(limits.chunk_bytes).unwrap_or(usize::MAX);
     let chunks = Router::new().route(
         "/uploads/{id}",
-        put(append).get(upload).delete(remove).layer(DefaultBodyLimit::max(most)),
+        put(append)
+            .get(upload)
+            .delete(remove)
+            .layer(DefaultBodyLimit::max(most)),
     );
     busy_limit(chunks, MAXIMUM_CHUNKS).route("/uploads", post(create))
 }
@@ -48,7 +51,9 @@ async fn append(
     Query(position): Query<Position>,
     Chunk(chunk): Chunk,
 ) -> Result<Json<Upload>, NodeError> {
-    node.append_upload(address, id, position.offset, chunk).await.map(Json)
+    node.append_upload(address, id, position.offset, chunk)
+        .await
+        .map(Json)
 }
 
 async fn upload(

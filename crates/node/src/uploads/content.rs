@@ -46,7 +46,11 @@ pub(super) async fn assemble(
         }
         let found = hasher.finalize();
         // A writer that is dropped leaves nothing behind.
-        if found == digest { Ok(Ok(writer.finish()?)) } else { Ok(Err(found)) }
+        if found == digest {
+            Ok(Ok(writer.finish()?))
+        } else {
+            Ok(Err(found))
+        }
     })
     .await
 }
@@ -81,7 +85,9 @@ async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Vault) -> Result<T, NodeError> + Send + 'static,
 ) -> Result<T, NodeError> {
     let vault = vault.clone();
-    tokio::task::spawn_blocking(move || work(&vault)).await.or_fault(what)?
+    tokio::task::spawn_blocking(move || work(&vault))
+        .await
+        .or_fault(what)?
 }
 
 /// The vault's own error, which travels inside an I/O error where a reader or writer reports it.

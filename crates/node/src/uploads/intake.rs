@@ -124,14 +124,23 @@ impl Intake {
         let before = self.now.saturating_sub(seconds);
         let sealed = content::uploads_until(&self.vault, before).await?;
         let used = self.store.read().await?.used_objects().await?;
-        let stray: Vec<_> = sealed.into_iter().filter(|object| !used.contains(object)).collect();
+        let stray: Vec<_> = sealed
+            .into_iter()
+            .filter(|object| !used.contains(object))
+            .collect();
         let count = stray.len() as u64;
         content::drop_objects(&self.vault, stray).await?;
         Ok(count)
     }
 
     /// Counts a sealed chunk. Of two that begin at the same place, one is refused here.
-    async fn count(&self, id: UploadId, offset: u64, bytes: u64, object: ObjectId) -> Result<UploadRow, NodeError> {
+    async fn count(
+        &self,
+        id: UploadId,
+        offset: u64,
+        bytes: u64,
+        object: ObjectId,
+    ) -> Result<UploadRow, NodeError> {
         let mut transaction = self.store.begin().await?;
         let row = transaction
             .advance_upload(id, offset, bytes)
@@ -163,7 +172,10 @@ impl Intake {
         let (row, chunks) = {
             let mut connection = self.store.read().await?;
             // Another request may have completed, restarted or removed it while this one waited.
-            let row = connection.upload(row.id).await?.ok_or_else(|| not_found(row.id))?;
+            let row = connection
+                .upload(row.id)
+                .await?
+                .ok_or_else(|| not_found(row.id))?;
             let chunks = connection.upload_chunks(row.id).await?;
             (row, chunks)
         };
@@ -186,7 +198,12 @@ impl Intake {
         }
     }
 
-    async fn finish(&self, id: UploadId, object: ObjectId, chunks: Vec<ObjectId>) -> Result<Upload, NodeError> {
+    async fn finish(
+        &self,
+        id: UploadId,
+        object: ObjectId,
+        chunks: Vec<ObjectId>,
+    ) -> Result<Upload, NodeError> {
         let mut transaction = self.store.begin().await?;
         if transaction.upload(id).await?.is_none() {
             drop(transaction);
@@ -215,7 +232,9 @@ impl Intake {
     fn check_announcement(&self, upload: &CreateUpload) -> Result<(), NodeError> {
         let name = &upload.name;
         if name.is_empty() || name.len() > NAME_BYTES || name.chars().any(char::is_control) {
-            let text = format!("The file name must have 1 to {NAME_BYTES} bytes and no control characters. Rename it.");
+            let text = format!(
+                "The file name must have 1 to {NAME_BYTES} bytes and no control characters. Rename it."
+            );
             return Err(NodeError::rejected(ErrorCode::BodyInvalid, text));
         }
         if upload.bytes == 0 {
@@ -224,14 +243,18 @@ impl Intake {
         }
         if upload.bytes > self.limits.upload_bytes {
             let (bytes, most) = (upload.bytes, self.limits.upload_bytes);
-            let text = format!("`{name}` has {bytes} bytes, and the node accepts at most {most}. Send a smaller file.");
+            let text = format!(
+                "`{name}` has {bytes} bytes, and the node accepts at most {most}. Send a smaller file."
+            );
             return Err(NodeError::rejected(ErrorCode::UploadTooLarge, text));
         }
         Ok(())
     }
 
     fn check_share(&self, held: &[UploadRow], bytes: u64) -> Result<(), NodeError> {
-        let total = held.iter().fold(bytes, |total, row| total.saturating_add(row.bytes));
+        let total = held
+            .iter()
+            .fold(bytes, |total, row| total.saturating_add(row.bytes));
         let most = self.limits.upload_bytes.saturating_mul(LARGEST_UPLOADS_PER_OWNER);
         if held.len() < UPLOADS_PER_OWNER && total <= most {
             return Ok(());
@@ -256,7 +279,8 @@ impl Intake {
         let left = row.bytes - row.received;
         if bytes > left || bytes > self.limits.chunk_bytes {
             let most = left.min(self.limits.chunk_bytes);
-            let text = format!("The chunk has {bytes} bytes, and at most {most} are accepted here. Send fewer.");
+            let text =
+                format!("The chunk has {bytes} bytes, and at most {most} are accepted here. Send fewer.");
             return Err(NodeError::rejected(ErrorCode::UploadTooLarge, text));
         }
         Ok(())
@@ -289,11 +313,16 @@ fn of_position(id: UploadId, error: StoreError) -> NodeError {
 }
 
 fn wrong_offset(id: UploadId, offset: u64, received: u64) -> NodeError {
-    let text = format!("Upload {id} goes on at offset {received}, not at {offset}. Send the chunk that begins there.");
+    let text = format!(
+        "Upload {id} goes on at offset {received}, not at {offset}. Send the chunk that begins there."
+    );
     NodeError::rejected(ErrorCode::UploadOffset, text)
 }
 
 fn not_found(id: UploadId) -> NodeError {
     let row = ErrorCode::UploadNotFound.row();
-    NodeError::rejected(ErrorCode::UploadNotFound, format!("{} Id: {id}. {}", row.cause, row.remedy))
+    NodeError::rejected(
+        ErrorCode::UploadNotFound,
+        format!("{} Id: {id}. {}", row.cause, row.remedy),
+    )
 }

@@ -28,7 +28,8 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path().join("market.sqlite")).await.unwrap();
         let key = folder.path().join("key.json");
-        let master = MasterKey::create(&key, &Password::from_text("open sesame".to_owned()).unwrap()).unwrap();
+        let master =
+            MasterKey::create(&key, &Password::from_text("open sesame".to_owned()).unwrap()).unwrap();
         let vault = Arc::new(Vault::open(&folder.path().join("vault"), master, None).unwrap());
         Self { folder, store, vault }
     }
@@ -60,7 +61,9 @@ impl Scene {
     }
 
     async fn send(&self, id: UploadId, offset: u64, chunk: &[u8]) -> Result<Upload, NodeError> {
-        self.at(1000).append(ALICE, id, offset, Bytes::copy_from_slice(chunk)).await
+        self.at(1000)
+            .append(ALICE, id, offset, Bytes::copy_from_slice(chunk))
+            .await
     }
 
     async fn send_all(&self, id: UploadId, content: &[u8]) -> Result<Upload, NodeError> {
@@ -88,7 +91,10 @@ fn code<T: std::fmt::Debug>(result: Result<T, NodeError>) -> &'static str {
 async fn chunks_become_one_sealed_object() {
     let scene = Scene::new().await;
     let announced = scene.announce(TEXT).await;
-    assert_eq!((announced.received, announced.complete, announced.expires_at), (0, false, 1100));
+    assert_eq!(
+        (announced.received, announced.complete, announced.expires_at),
+        (0, false, 1100)
+    );
     let whole = scene.send_all(announced.id, TEXT).await.unwrap();
     assert_eq!((whole.received, whole.complete), (TEXT.len() as u64, true));
     let object = scene.row(announced.id).await.unwrap().object.unwrap();
@@ -123,7 +129,11 @@ async fn a_chunk_at_the_wrong_place_names_the_right_one() {
     for offset in [0, 5, 11, 31, u64::MAX] {
         let error = scene.send(id, offset, b"x").await.unwrap_err();
         assert_eq!(error.code(), "upload_offset");
-        assert!(error.message().contains("goes on at offset 10"), "{}", error.message());
+        assert!(
+            error.message().contains("goes on at offset 10"),
+            "{}",
+            error.message()
+        );
     }
     assert_eq!(code(scene.send(id, 10, b"").await), "body_invalid");
     assert_eq!(code(scene.send(id, 10, &[0; 11]).await), "upload_too_large");
@@ -140,7 +150,10 @@ async fn one_of_two_equal_chunks_counts() {
     let scene = Scene::new().await;
     let id = scene.announce(TEXT).await.id;
     let (one, two) = tokio::join!(scene.send(id, 0, &TEXT[..10]), scene.send(id, 0, &TEXT[..10]));
-    let refused = [one, two].into_iter().filter_map(Result::err).map(|error| error.code());
+    let refused = [one, two]
+        .into_iter()
+        .filter_map(Result::err)
+        .map(|error| error.code());
     assert_eq!(refused.collect::<Vec<_>>(), ["upload_offset"]);
     assert_eq!(scene.objects(), 1);
 }
@@ -163,15 +176,25 @@ async fn another_address_sees_nothing() {
     let scene = Scene::new().await;
     let id = scene.announce(TEXT).await.id;
     assert_eq!(code(scene.at(1000).look(BOB, id).await), "upload_not_found");
-    assert_eq!(code(scene.at(1000).append(BOB, id, 0, Bytes::from_static(b"x")).await), "upload_not_found");
-    assert_eq!(code(scene.at(1000).look(ALICE, UploadId([9; 16])).await), "upload_not_found");
+    assert_eq!(
+        code(scene.at(1000).append(BOB, id, 0, Bytes::from_static(b"x")).await),
+        "upload_not_found"
+    );
+    assert_eq!(
+        code(scene.at(1000).look(ALICE, UploadId([9; 16])).await),
+        "upload_not_found"
+    );
 }
 
 #[tokio::test]
 async fn announcements_that_are_refused() {
     let scene = Scene::new().await;
     let announce = |name: &str, bytes| {
-        let upload = CreateUpload { name: name.to_owned(), bytes, digest: keccak256([]) };
+        let upload = CreateUpload {
+            name: name.to_owned(),
+            bytes,
+            digest: keccak256([]),
+        };
         let intake = scene.at(1000);
         async move { intake.create(ALICE, upload).await }
     };
@@ -191,17 +214,32 @@ async fn what_a_crash_left_is_completed_or_dropped() {
     let scene = Scene::new().await;
     let id = scene.announce(&TEXT[..10]).await.id;
     // The last chunk was counted, and the crash came before the file was put together.
-    let object = content::seal(&scene.vault, Bytes::from_static(&TEXT[..10])).await.unwrap();
+    let object = content::seal(&scene.vault, Bytes::from_static(&TEXT[..10]))
+        .await
+        .unwrap();
     let mut transaction = scene.store.begin().await.unwrap();
     transaction.advance_upload(id, 0, 10).await.unwrap();
-    let chunk = UploadChunkRow { object, upload_id: id, position: 0, bytes: 10 };
+    let chunk = UploadChunkRow {
+        object,
+        upload_id: id,
+        position: 0,
+        bytes: 10,
+    };
     transaction.insert_upload_chunk(&chunk).await.unwrap();
     transaction.commit().await.unwrap();
     // Another chunk was sealed and never counted.
-    content::seal(&scene.vault, Bytes::from_static(b"stray")).await.unwrap();
+    content::seal(&scene.vault, Bytes::from_static(b"stray"))
+        .await
+        .unwrap();
 
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let late = Intake { seconds: 100, ..scene.at(now + 1) };
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let late = Intake {
+        seconds: 100,
+        ..scene.at(now + 1)
+    };
     assert_eq!(late.remove_stray(3600).await.unwrap(), 0, "it may be on its way");
     assert_eq!(late.remove_stray(0).await.unwrap(), 1);
     assert!(scene.at(1000).look(ALICE, id).await.unwrap().complete);

@@ -19,7 +19,10 @@ impl Node {
         for row in page.rows {
             assets.push(self.asset_view(row).await?);
         }
-        Ok(AssetPage { total: page.total, assets })
+        Ok(AssetPage {
+            total: page.total,
+            assets,
+        })
     }
 
     /// One asset.
@@ -41,14 +44,24 @@ impl Node {
         let line = reader.lineage(did).await?;
         let children = reader.children(did).await?;
         drop(reader);
-        let steps = |rows: Vec<AssetRow>| rows.into_iter().map(|row| self.step(row)).collect::<Result<Vec<_>, _>>();
-        Ok(Lineage { line: steps(line)?, children: steps(children)? })
+        let steps = |rows: Vec<AssetRow>| {
+            rows.into_iter()
+                .map(|row| self.step(row))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        Ok(Lineage {
+            line: steps(line)?,
+            children: steps(children)?,
+        })
     }
 
     pub(crate) async fn known_asset(&self, did: &Did) -> Result<AssetRow, NodeError> {
         let row = self.store.read().await?.asset(did).await?;
         row.ok_or_else(|| {
-            NodeError::rejected(ErrorCode::AssetNotFound, format!("This node knows no asset {did}; search for the one you mean."))
+            NodeError::rejected(
+                ErrorCode::AssetNotFound,
+                format!("This node knows no asset {did}; search for the one you mean."),
+            )
         })
     }
 
@@ -128,8 +141,14 @@ impl Node {
         let base_token = self.chain.address_book().ocean;
         let id = FixedRate::exchange_id(base_token, row.datatoken);
         let mut prices = Vec::new();
-        let contracts = [(Some(self.chain.fixed_rate()), false), (self.chain.resale().ok(), true)];
-        for (contract, resale) in contracts.into_iter().filter_map(|(contract, resale)| Some((contract?, resale))) {
+        let contracts = [
+            (Some(self.chain.fixed_rate()), false),
+            (self.chain.resale().ok(), true),
+        ];
+        for (contract, resale) in contracts
+            .into_iter()
+            .filter_map(|(contract, resale)| Some((contract?, resale)))
+        {
             if let Some(exchange) = contract.exchange(id).await? {
                 prices.push(Price {
                     contract: contract.address(),
@@ -165,8 +184,11 @@ fn add_model(asset: &mut Asset, facts: ModelFacts) {
     asset.parent_share_bps = Some(facts.parent_share_bps);
     asset.generation = Some(facts.lineage.generation);
     asset.collector = Some(facts.collector);
-    asset.initial_supply =
-        facts.initial_supply.into_iter().map(|(address, amount)| BirthMint { address, amount }).collect();
+    asset.initial_supply = facts
+        .initial_supply
+        .into_iter()
+        .map(|(address, amount)| BirthMint { address, amount })
+        .collect();
     match facts.lineage.origin {
         Origin::Trained { job, receipt } => (asset.job, asset.receipt) = (Some(job), Some(receipt)),
         Origin::Imported { publication } => asset.publication = Some(publication),

@@ -19,20 +19,31 @@ impl Node {
     }
 
     /// Jobs of an address, newest first.
-    pub(crate) async fn jobs_of(&self, address: Address, limit: u64, offset: u64) -> Result<JobPage, NodeError> {
+    pub(crate) async fn jobs_of(
+        &self,
+        address: Address,
+        limit: u64,
+        offset: u64,
+    ) -> Result<JobPage, NodeError> {
         let page = self.store.read().await?.jobs_of(address, limit, offset).await?;
         let mut jobs = Vec::with_capacity(page.rows.len());
         for row in page.rows {
             jobs.push(self.job_view(row).await?);
         }
-        Ok(JobPage { total: page.total, jobs })
+        Ok(JobPage {
+            total: page.total,
+            jobs,
+        })
     }
 
     /// Somebody else's job is no job.
     pub(crate) async fn owned_job(&self, caller: Address, id: JobId) -> Result<JobRow, NodeError> {
         let job = self.store.read().await?.job(id).await?;
         job.filter(|job| job.consumer == caller).ok_or_else(|| {
-            NodeError::rejected(ErrorCode::JobNotFound, format!("There is no job {id} of {caller} on this node."))
+            NodeError::rejected(
+                ErrorCode::JobNotFound,
+                format!("There is no job {id} of {caller} on this node."),
+            )
         })
     }
 
@@ -45,7 +56,10 @@ impl Node {
         let progress = match reader.last_job_event(job.id).await? {
             Some(row) => {
                 let event: JobEvent = serde_json::from_str(&row.event).or_fault("reading an event")?;
-                Some(JobEvent { sequence: row.sequence, ..event })
+                Some(JobEvent {
+                    sequence: row.sequence,
+                    ..event
+                })
             }
             None => None,
         };
@@ -55,7 +69,11 @@ impl Node {
             (Some(code), Some(message)) if ended => Some(JobFailure { code, message }),
             _ => None,
         };
-        let outputs = job.statement.as_ref().map(|statement| statement.outputs.inputs().to_vec()).unwrap_or_default();
+        let outputs = job
+            .statement
+            .as_ref()
+            .map(|statement| statement.outputs.inputs().to_vec())
+            .unwrap_or_default();
         Ok(Job {
             id: job.id,
             order: job.order_id,
@@ -73,7 +91,11 @@ impl Node {
             failure,
             outputs: outputs
                 .into_iter()
-                .map(|output| OutputFile { name: output.name, bytes: output.bytes, digest: output.digest })
+                .map(|output| OutputFile {
+                    name: output.name,
+                    bytes: output.bytes,
+                    digest: output.digest,
+                })
                 .collect(),
             usage: job.statement.map(|statement| statement.usage),
             receipt: job.receipt,
@@ -88,9 +110,13 @@ impl Node {
     /// A file of a result.
     pub(crate) async fn output(&self, caller: Address, id: JobId, name: &str) -> Result<Bytes, NodeError> {
         let job = self.owned_job(caller, id).await?;
-        let stated = job.statement.as_ref().and_then(|statement| statement.outputs.get(name));
+        let stated = job
+            .statement
+            .as_ref()
+            .and_then(|statement| statement.outputs.get(name));
         if stated.is_none() {
-            let message = format!("Job {id} has no output `{name}`; `GET /api/v1/jobs/{id}` lists what it has.");
+            let message =
+                format!("Job {id} has no output `{name}`; `GET /api/v1/jobs/{id}` lists what it has.");
             return Err(NodeError::rejected(ErrorCode::OutputNotFound, message));
         }
         self.read_output(&job, name).map(Bytes::from)
@@ -98,24 +124,39 @@ impl Node {
 
     /// Reads an output and checks it against the job's statement.
     pub(crate) fn read_output(&self, job: &JobRow, name: &str) -> Result<Vec<u8>, NodeError> {
-        let stated = job.statement.as_ref().and_then(|statement| statement.outputs.get(name));
-        let stated = stated.ok_or_else(|| NodeError::bug(format!("reading the output {name} of job {}", job.id)))?;
+        let stated = job
+            .statement
+            .as_ref()
+            .and_then(|statement| statement.outputs.get(name));
+        let stated =
+            stated.ok_or_else(|| NodeError::bug(format!("reading the output {name} of job {}", job.id)))?;
         let bytes = std::fs::read(self.output_path(job.id, name)).or_fault("reading an output")?;
         if posthuman_types::keccak256(&bytes) != stated.digest {
-            return Err(NodeError::bug(format!("reading the output {name} of job {}: it was changed on disk", job.id)));
+            return Err(NodeError::bug(format!(
+                "reading the output {name} of job {}: it was changed on disk",
+                job.id
+            )));
         }
         Ok(bytes)
     }
 
     fn output_path(&self, job: JobId, name: &str) -> PathBuf {
-        self.options.data.join("jobs").join(job.to_string()).join("outputs").join(name)
+        self.options
+            .data
+            .join("jobs")
+            .join(job.to_string())
+            .join("outputs")
+            .join(name)
     }
 
     /// A receipt by its digest. Receipts are public: they hold no text, and whoever buys a model may check its birth.
     pub(crate) async fn receipt(&self, digest: Digest) -> Result<SignedReceipt, NodeError> {
         let row = self.store.read().await?.receipt(digest).await?;
         row.map(|row| row.signed).ok_or_else(|| {
-            NodeError::rejected(ErrorCode::ReceiptNotFound, format!("This node signed no receipt {digest}."))
+            NodeError::rejected(
+                ErrorCode::ReceiptNotFound,
+                format!("This node signed no receipt {digest}."),
+            )
         })
     }
 
@@ -123,7 +164,10 @@ impl Node {
     pub(crate) async fn receipt_of_job(&self, job: JobId) -> Result<SignedReceipt, NodeError> {
         let row = self.store.read().await?.receipt_of_job(job).await?;
         row.map(|row| row.signed).ok_or_else(|| {
-            NodeError::rejected(ErrorCode::ReceiptNotFound, format!("Job {job} has no receipt, or not yet."))
+            NodeError::rejected(
+                ErrorCode::ReceiptNotFound,
+                format!("Job {job} has no receipt, or not yet."),
+            )
         })
     }
 
@@ -140,7 +184,11 @@ impl Node {
             let message = format!("Job {id} is over, so it cannot be cancelled.");
             return Err(NodeError::rejected(ErrorCode::JobFinal, message));
         }
-        let applied = self.queue.cancel(id, self.clock.now_seconds()).await.map_err(admission_error)?;
+        let applied = self
+            .queue
+            .cancel(id, self.clock.now_seconds())
+            .await
+            .map_err(admission_error)?;
         self.perform(applied.actions).await;
         self.job_view(applied.job).await
     }
@@ -169,7 +217,11 @@ impl Node {
     /// Ends an inference session; its last receipt then goes on the chain.
     pub(crate) async fn close_session(&self, caller: Address, id: OrderId) -> Result<Order, NodeError> {
         self.order(caller, id).await?;
-        let actions = self.queue.close_session(id, self.clock.now_seconds()).await.map_err(admission_error)?;
+        let actions = self
+            .queue
+            .close_session(id, self.clock.now_seconds())
+            .await
+            .map_err(admission_error)?;
         self.perform(actions).await;
         self.order(caller, id).await
     }

@@ -14,11 +14,19 @@ impl Node {
     pub(crate) async fn royalties(&self, did: &Did) -> Result<Royalties, NodeError> {
         let row = self.known_asset(did).await?;
         let facts = self.model_facts(&row)?.ok_or_else(|| {
-            NodeError::rejected(ErrorCode::AssetNotFound, format!("{did} is not a model of this node, so it has no royalties here."))
+            NodeError::rejected(
+                ErrorCode::AssetNotFound,
+                format!("{did} is not a model of this node, so it has no royalties here."),
+            )
         })?;
         let collector = self.chain.datatoken(row.datatoken).payment_collector().await?;
         let (payees, final_shares) = self.payees(collector).await?;
-        let flagged = self.store.read().await?.collectors(self.chain.id(), row.datatoken).await?;
+        let flagged = self
+            .store
+            .read()
+            .await?
+            .collectors(self.chain.id(), row.datatoken)
+            .await?;
         Ok(Royalties {
             did: did.clone(),
             birth_collector: facts.collector,
@@ -36,13 +44,30 @@ impl Node {
 
     async fn payees(&self, collector: Address) -> Result<(Vec<Payee>, bool), NodeError> {
         if !self.chain.is_contract(collector).await? {
-            return Ok((vec![Payee { address: collector, share_bps: WHOLE_BPS }], true));
+            return Ok((
+                vec![Payee {
+                    address: collector,
+                    share_bps: WHOLE_BPS,
+                }],
+                true,
+            ));
         }
         let splitter: Splitter = self.chain.splitter(collector);
         let payees = splitter.payees().await?;
-        let total = payees.iter().fold(U256::ZERO, |sum, (_, share)| sum.saturating_add(*share)).max(U256::ONE);
-        let in_bps = |share: U256| u16::try_from(share.saturating_mul(U256::from(WHOLE_BPS)) / total).unwrap_or(WHOLE_BPS);
-        let payees = payees.into_iter().map(|(address, share)| Payee { address, share_bps: in_bps(share) }).collect();
+        let total = payees
+            .iter()
+            .fold(U256::ZERO, |sum, (_, share)| sum.saturating_add(*share))
+            .max(U256::ONE);
+        let in_bps = |share: U256| {
+            u16::try_from(share.saturating_mul(U256::from(WHOLE_BPS)) / total).unwrap_or(WHOLE_BPS)
+        };
+        let payees = payees
+            .into_iter()
+            .map(|(address, share)| Payee {
+                address,
+                share_bps: in_bps(share),
+            })
+            .collect();
         Ok((payees, splitter.is_renounced().await?))
     }
 }
