@@ -67,6 +67,11 @@ impl TrainingData {
         Self::from_documents(tokenizer, &[training], &held_out)
     }
 
+    #[cfg(test)]
+    pub(crate) fn from_tokens(training: Vec<u32>, held_out: Vec<u32>) -> Self {
+        Self { training, held_out }
+    }
+
     /// Tokens to learn from.
     pub fn training_tokens(&self) -> usize {
         self.training.len()

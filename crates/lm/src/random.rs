@@ -18,11 +18,6 @@ impl Random {
         Self(ChaCha20Rng::from_seed(hash.finalize().into()))
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-24.
-    pub(crate) fn unit_f32(&mut self) -> f32 {
-        (self.0.next_u32() >> 8) as f32 * (1.0 / 16_777_216.0)
-    }
-
     /// Uniform in [0, 1), a multiple of 2^-53.
     pub(crate) fn unit_f64(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)

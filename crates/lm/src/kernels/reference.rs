@@ -5,7 +5,7 @@ use super::{K_BLOCK, LANES, Start, math};
 /// Awkward but tame numbers of both signs, the same for the same seed.
 pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut random = crate::random::Random::new("test numbers", seed, 0);
-    (0..count).map(|_| random.unit_f32() * 4.0 - 2.0).collect()
+    (0..count).map(|_| (random.unit_f64() * 4.0 - 2.0) as f32).collect()
 }
 
 /// Rule 1: row-major a `[rows, depth]` · b `[depth, columns]`.

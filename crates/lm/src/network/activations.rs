@@ -79,9 +79,10 @@ impl Activations {
     pub fn numbers(config: &Gpt2Config, shape: Shape, keep: bool) -> u64 {
         let blocks = if keep { config.n_layer as u64 } else { 1 };
         let (rows, width) = (shape.rows() as u64, config.n_embd as u64);
-        // Per row: 15 widths and two scales of two numbers in a block, one width in the residual stream beside it.
+        // Per row: a block keeps 15 widths and two scales of two numbers; the residual stream has one width for each
+        // block and one more; then what the head reads with its scale, and the scratch.
         let kept = blocks * (16 * width + 4) + width;
-        rows * (kept + if keep { 0 } else { width } + width + 2 + 4 * width)
+        rows * (kept + width + 2 + 4 * width)
     }
 }
 

@@ -11,7 +11,9 @@ mod forward;
 mod head;
 mod session;
 
-pub(crate) use activations::{Activations, BlockActivations, Shape};
+#[cfg(test)]
+pub(crate) use activations::BlockActivations;
+pub(crate) use activations::{Activations, Shape};
 pub(crate) use backward::{BackwardBuffers, backward};
 pub(crate) use forward::forward;
 pub(crate) use head::{HEAD_ROWS, score_rows, score_rows_backward};

@@ -37,7 +37,8 @@ fn a_stream_never_gives_half_a_character_and_adds_up() {
     let tokens = tokenizer.encode("\u{1f980} caf\u{e9}").unwrap();
     let mut stream = tokenizer.stream();
     let parts: Vec<String> = tokens.iter().map(|&token| stream.push(token)).collect();
-    assert_eq!(parts[..3], ["", "", ""], "the crab's first three bytes wait");
+    let whole = parts.iter().position(|part| part == "\u{1f980}").unwrap();
+    assert!(whole > 0 && parts[..whole].iter().all(String::is_empty), "the crab's first bytes wait: {parts:?}");
     assert_eq!(parts.concat() + &stream.finish(), "\u{1f980} caf\u{e9}");
     let crab = tokenizer.encode("\u{1f980}").unwrap();
     stream.push(crab[0]);

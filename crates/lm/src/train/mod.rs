@@ -6,3 +6,6 @@ mod trainer;
 
 pub use options::TrainOptions;
 pub use trainer::{StepReport, Trainer};
+
+#[cfg(test)]
+mod tests;

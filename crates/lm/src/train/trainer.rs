@@ -44,11 +44,11 @@ pub struct Trainer {
     /// Steps taken.
     pub(super) step: u64,
     pub(super) moments: Moments,
-    gradients: Vec<f32>,
+    pub(super) gradients: Vec<f32>,
     activations: Activations,
     backward: BackwardBuffers,
     logits: Vec<f32>,
-    scores: Vec<Score>,
+    pub(super) scores: Vec<Score>,
     windows: Windows,
     shape: Shape,
     pool: ThreadPool,
@@ -125,24 +125,20 @@ impl Trainer {
         if self.finished() {
             return Err(Error::Finished { steps: self.options.steps });
         }
-        let loss = self.accumulate_gradients();
-        let number = self.step + 1;
-        if !loss.is_finite() {
-            return Err(Error::NotFinite { what: "loss", step: number });
+        let accumulate = self.options.accumulate as u64;
+        self.gradients.fill(0.0);
+        let mut nats = 0.0;
+        for micro in 0..accumulate {
+            let first = (self.step * accumulate + micro) * self.options.batch as u64;
+            let (mut inputs, mut targets) = (Vec::new(), Vec::new());
+            for sequence in 0..self.options.batch as u64 {
+                let (input, target) = self.windows.get(&self.data, first + sequence);
+                inputs.extend_from_slice(input);
+                targets.extend_from_slice(target);
+            }
+            nats += self.add_micro_batch(&inputs, &targets);
         }
-        let gradient_norm = self.pool.install(|| sum_of_squares(&self.gradients)).sqrt();
-        if !gradient_norm.is_finite() {
-            return Err(Error::NotFinite { what: "gradient", step: number });
-        }
-        let learning_rate = self.options.learning_rate_at(self.step);
-        self.update(learning_rate, gradient_norm);
-        self.step = number;
-        let every = self.options.evaluate_every;
-        let due = self.finished() || (every > 0 && number.is_multiple_of(every));
-        let held_out_loss = if due { self.held_out_loss()? } else { None };
-        let steps = self.options.steps;
-        let tokens = number * (self.options.accumulate * self.shape.rows()) as u64;
-        Ok(StepReport { step: number, steps, loss, learning_rate, gradient_norm, tokens, held_out_loss })
+        self.finish_step(nats / self.tokens_in_step() as f64)
     }
 
     /// Whether all steps have been taken.
@@ -207,40 +203,51 @@ impl Trainer {
         checkpoint::write(self)
     }
 
-    /// Adds up the gradients of one step's micro-batches and gives the mean loss.
-    fn accumulate_gradients(&mut self) -> f64 {
-        let Self { model, options, data, gradients, activations, windows, shape, .. } = self;
-        gradients.fill(0.0);
+    fn tokens_in_step(&self) -> usize {
+        self.options.accumulate * self.shape.rows()
+    }
+
+    /// Adds one micro-batch's part of the gradients of the step's mean loss; gives Σ nats.
+    pub(super) fn add_micro_batch(&mut self, inputs: &[u32], targets: &[u32]) -> f64 {
+        let scale = (1.0 / self.tokens_in_step() as f64) as f32;
+        let Self { model, gradients, activations, backward: buffers, scores, logits, .. } = self;
         let (config, layout, parameters) = (model.config(), model.layout(), model.parameters());
-        let tokens = options.accumulate * shape.rows();
-        let scale = (1.0 / tokens as f64) as f32;
-        let mut nats = 0.0;
-        for micro in 0..options.accumulate {
-            let first = (self.step * options.accumulate as u64 + micro as u64) * options.batch as u64;
-            let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-            for sequence in 0..options.batch as u64 {
-                let (input, target) = windows.get(data, first + sequence);
-                inputs.extend_from_slice(input);
-                targets.extend_from_slice(target);
-            }
-            self.pool.install(|| {
-                forward(config, layout, parameters, &inputs, activations);
-                score_rows_backward(
-                    &mut self.scores,
-                    &activations.final_normed,
-                    &targets,
-                    &parameters[layout.wte.clone()],
-                    config.n_embd,
-                    scale,
-                    &mut self.backward.narrow,
-                    &mut gradients[layout.wte.clone()],
-                    &mut self.logits,
-                );
-                backward(config, layout, parameters, &inputs, activations, gradients, &mut self.backward);
-            });
-            nats += self.scores.iter().map(|score| score.nats).sum::<f64>();
+        self.pool.install(|| {
+            forward(config, layout, parameters, inputs, activations);
+            score_rows_backward(
+                scores,
+                &activations.final_normed,
+                targets,
+                &parameters[layout.wte.clone()],
+                config.n_embd,
+                scale,
+                &mut buffers.narrow,
+                &mut gradients[layout.wte.clone()],
+                logits,
+            );
+            backward(config, layout, parameters, inputs, activations, gradients, buffers);
+        });
+        self.scores.iter().map(|score| score.nats).sum()
+    }
+
+    /// Checks loss and gradients, then takes the step that they ask for.
+    pub(super) fn finish_step(&mut self, loss: f64) -> Result<StepReport> {
+        let number = self.step + 1;
+        if !loss.is_finite() {
+            return Err(Error::NotFinite { what: "loss", step: number });
         }
-        nats / tokens as f64
+        let gradient_norm = self.pool.install(|| sum_of_squares(&self.gradients)).sqrt();
+        if !gradient_norm.is_finite() {
+            return Err(Error::NotFinite { what: "gradient", step: number });
+        }
+        let learning_rate = self.options.learning_rate_at(self.step);
+        self.update(learning_rate, gradient_norm);
+        self.step = number;
+        let every = self.options.evaluate_every;
+        let due = self.finished() || (every > 0 && number.is_multiple_of(every));
+        let held_out_loss = if due { self.held_out_loss()? } else { None };
+        let (steps, tokens) = (self.options.steps, number * self.tokens_in_step() as u64);
+        Ok(StepReport { step: number, steps, loss, learning_rate, gradient_norm, tokens, held_out_loss })
     }
 
     /// AdamW on all tensors, with the gradient clipped to the largest norm allowed.

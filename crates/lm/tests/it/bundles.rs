@@ -1,0 +1,86 @@
+//! The canonical serialised model.
+
+use posthuman_lm::{Bundle, BundleHeader, Error, Gpt2Config, HeaderRead, Model, Tokenizer};
+
+use crate::{fresh_model, tokenizer};
+
+fn bytes() -> Vec<u8> {
+    Bundle::new(fresh_model(), tokenizer()).unwrap().to_bytes().unwrap()
+}
+
+#[test]
+fn a_bundle_reads_back_to_the_same_bytes() {
+    let bytes = bytes();
+    let bundle = Bundle::from_bytes(&bytes).unwrap();
+    assert!(bundle.to_bytes().unwrap() == bytes);
+    assert_eq!(bundle.tokenizer().digest(), tokenizer().digest());
+    let names: Vec<&str> = bundle.tensors().map(|tensor| tensor.name).collect();
+    assert_eq!(names[..3], ["wte.weight", "wpe.weight", "h.0.ln_1.weight"]);
+    assert_eq!(names[names.len() - 1], "ln_f.bias");
+    assert!(bundle.tensors().zip(fresh_model().tensors()).all(|(one, other)| one.values == other.values));
+    let values: usize = bundle.tensors().map(|tensor| tensor.values.len()).sum();
+    assert_eq!(values, bundle.model().config().parameter_count());
+}
+
+#[test]
+fn the_header_is_read_without_the_weights() {
+    let bytes = bytes();
+    let mut prefix = 0;
+    let header = loop {
+        match BundleHeader::read(&bytes[..prefix]).unwrap() {
+            HeaderRead::Complete(header) => break header,
+            HeaderRead::NeedBytes(needed) => {
+                assert!(needed > prefix);
+                prefix = needed;
+            }
+        }
+    };
+    assert!(prefix < bytes.len() / 2);
+    assert_eq!(header.config, *fresh_model().config());
+    assert_eq!(header.tokenizer.digest(), tokenizer().digest());
+}
+
+#[test]
+fn damage_is_refused_with_a_reason() {
+    let good = bytes();
+    for (end, reason) in [(0, "truncated"), (7, "truncated"), (100, "truncated"), (good.len() - 1, "safetensors")] {
+        let error = Bundle::from_bytes(&good[..end]).unwrap_err().to_string();
+        assert!(error.contains(reason), "{end}: {error}");
+    }
+    let mut longer = good.clone();
+    longer.push(0);
+    assert!(Bundle::from_bytes(&longer).is_err());
+    let mut infinite = good.clone();
+    let end = infinite.len();
+    infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    let error = Bundle::from_bytes(&infinite).unwrap_err().to_string();
+    assert!(error.contains("ln_f.bias") && error.contains("not finite"), "{error}");
+    let text = String::from_utf8_lossy(&good).into_owned();
+    let other = text.replace("posthuman-bundle/1", "posthuman-bundle/9");
+    assert!(matches!(BundleHeader::read(other.as_bytes()), Err(Error::Bundle { .. })));
+}
+
+#[test]
+fn a_plain_model_file_is_not_a_bundle_nor_another_way_to_write_one() {
+    let plain = fresh_model().to_safetensors().unwrap();
+    let error = Bundle::from_bytes(&plain).unwrap_err().to_string();
+    assert!(error.contains("`pt`") && error.contains("posthuman-bundle/1"), "{error}");
+    // A header padded with eight more spaces is valid safetensors, but not the canonical bytes.
+    let good = bytes();
+    let length = u64::from_le_bytes(*good.first_chunk().unwrap());
+    let mut padded = (length + 8).to_le_bytes().to_vec();
+    padded.extend_from_slice(&good[8..8 + length as usize]);
+    padded.extend_from_slice(b"        ");
+    padded.extend_from_slice(&good[8 + length as usize..]);
+    let error = Bundle::from_bytes(&padded).unwrap_err().to_string();
+    assert!(error.contains("canonical"), "{error}");
+}
+
+#[test]
+fn a_tokenizer_larger_than_the_vocabulary_is_refused() {
+    let model = Model::random(Gpt2Config::new(300, 8, 4, 1, 1).unwrap(), 1).unwrap();
+    let error = Bundle::new(model, tokenizer()).unwrap_err().to_string();
+    assert!(error.contains("319 tokens") && error.contains("300"), "{error}");
+    let small = Tokenizer::train(&["a b a b"], 257).unwrap();
+    assert!(Bundle::new(fresh_model(), small).is_ok());
+}

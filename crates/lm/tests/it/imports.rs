@@ -1,0 +1,146 @@
+//! Weights from other programs: what is accepted, and what is refused by the tensor's name.
+
+use posthuman_lm::{Gpt2Config, Model, import_hugging_face};
+use proptest::prelude::*;
+use safetensors::tensor::{Dtype, TensorView, serialize};
+
+use crate::{fresh_model, tokenizer};
+
+/// A tensor as a file holds it.
+#[derive(Clone)]
+struct Stored {
+    name: String,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+fn stored() -> Vec<Stored> {
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let model = fresh_model();
+    let store = |tensor: posthuman_lm::Tensor<'_>| Stored {
+        name: tensor.name.to_owned(),
+        dtype: Dtype::F32,
+        shape: tensor.shape.to_vec(),
+        bytes: bytes(tensor.values),
+    };
+    model.tensors().map(store).collect()
+}
+
+fn file(tensors: &[Stored]) -> Vec<u8> {
+    let view = |one: &Stored| TensorView::new(one.dtype, one.shape.clone(), &one.bytes).map(|view| view.data().to_vec());
+    assert!(tensors.iter().all(|one| view(one).is_ok()));
+    let views = tensors.iter().map(|one| {
+        (one.name.as_str(), TensorView::new(one.dtype, one.shape.clone(), &one.bytes).unwrap())
+    });
+    serialize(views, None).unwrap()
+}
+
+fn read(tensors: &[Stored]) -> Result<Model, String> {
+    Model::from_safetensors(fresh_model().config().clone(), &file(tensors)).map_err(|error| error.to_string())
+}
+
+fn refusal(change: impl FnOnce(&mut Vec<Stored>)) -> String {
+    let mut tensors = stored();
+    change(&mut tensors);
+    read(&tensors).unwrap_err()
+}
+
+fn same(model: &Model, other: &Model) -> bool {
+    model.tensors().zip(other.tensors()).all(|(one, other)| one.values == other.values)
+}
+
+#[test]
+fn a_folder_makes_a_bundle() {
+    let config = fresh_model().config().to_json();
+    let bundle = import_hugging_face(config.as_bytes(), &file(&stored()), tokenizer().to_json()).unwrap();
+    assert!(same(bundle.model(), &fresh_model()));
+    let plain = Model::from_safetensors(bundle.model().config().clone(), &fresh_model().to_safetensors().unwrap());
+    assert!(same(&plain.unwrap(), &fresh_model()));
+}
+
+#[test]
+fn prefixes_masks_and_an_equal_head_are_accepted() {
+    let mut tensors = stored();
+    for tensor in &mut tensors {
+        tensor.name.insert_str(0, "transformer.");
+    }
+    tensors.push(Stored { name: "lm_head.weight".to_owned(), ..tensors[0].clone() });
+    let mask = Stored { name: "transformer.h.0.attn.bias".into(), dtype: Dtype::BOOL, shape: vec![1, 2], bytes: vec![1, 0] };
+    tensors.push(Stored { name: "h.1.attn.masked_bias".to_owned(), ..mask.clone() });
+    tensors.push(mask);
+    assert!(same(&read(&tensors).unwrap(), &fresh_model()));
+}
+
+#[test]
+fn half_precision_is_widened_exactly() {
+    let mut tensors = stored();
+    for (index, tensor) in tensors.iter_mut().enumerate() {
+        // 1.5 and -0.25 in either form; both are exact.
+        let (dtype, pattern): (_, [u16; 2]) =
+            if index % 2 == 0 { (Dtype::F16, [0x3e00, 0xb400]) } else { (Dtype::BF16, [0x3fc0, 0xbe80]) };
+        tensor.dtype = dtype;
+        let count = tensor.bytes.len() / 4;
+        tensor.bytes = (0..count).flat_map(|place| pattern[place % 2].to_le_bytes()).collect();
+    }
+    let model = read(&tensors).unwrap();
+    for tensor in model.tensors() {
+        assert!(tensor.values.iter().enumerate().all(|(place, &value)| value == [1.5, -0.25][place % 2]));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() {
+    let error = refusal(|tensors| tensors.retain(|tensor| tensor.name != "h.1.ln_2.bias"));
+    assert!(error.contains("`h.1.ln_2.bias` is missing"), "{error}");
+    let error = refusal(|tensors| tensors.push(Stored { name: "h.2.ln_1.bias".into(), ..tensors[2].clone() }));
+    assert!(error.contains("`h.2.ln_1.bias` is unknown"), "{error}");
+    let error = refusal(|tensors| tensors[4].shape.reverse());
+    assert!(error.contains("h.0.attn.c_attn.weight") && error.contains("[24, 72]"), "{error}");
+    let error = refusal(|tensors| tensors.push(Stored { name: "transformer.wte.weight".into(), ..tensors[0].clone() }));
+    assert!(error.contains("twice"), "{error}");
+    let error = refusal(|tensors| tensors[1].bytes[8..12].copy_from_slice(&f32::NAN.to_le_bytes()));
+    assert!(error.contains("`wpe.weight`") && error.contains("index 2"), "{error}");
+    let error = refusal(|tensors| tensors[2].dtype = Dtype::I32);
+    assert!(error.contains("h.0.ln_1.weight") && error.contains("I32"), "{error}");
+    let error = refusal(|tensors| {
+        let mut head = Stored { name: "lm_head.weight".into(), ..tensors[0].clone() };
+        head.bytes[0] ^= 1;
+        tensors.push(head);
+    });
+    assert!(error.contains("lm_head.weight") && error.contains("tied"), "{error}");
+}
+
+#[test]
+fn pickles_and_overlaps_are_refused() {
+    let config = fresh_model().config().clone();
+    assert!(Model::from_safetensors(config.clone(), b"\x80\x02}q\x00.").is_err());
+    let header = r#"{"wte.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"wpe.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.extend_from_slice(&[0; 4]);
+    assert!(Model::from_safetensors(config, &bytes).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is done to a good file, reading it answers; it never panics and never gives what is not finite.
+    #[test]
+    fn a_damaged_file_never_panics(places in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), end: prop::sample::Index) {
+        let model = Model::random(Gpt2Config::new(3, 2, 2, 1, 1).unwrap(), 1).unwrap();
+        let mut bytes = model.to_safetensors().unwrap();
+        for (place, byte) in &places {
+            // The header holds the interesting part: half of the damage goes there.
+            let range = if byte % 2 == 0 { 600 } else { bytes.len() };
+            let place = place.index(range);
+            bytes[place] = *byte;
+        }
+        if places.len() % 3 == 0 {
+            bytes.truncate(end.index(bytes.len()));
+        }
+        if let Ok(model) = Model::from_safetensors(model.config().clone(), &bytes) {
+            prop_assert!(model.tensors().all(|tensor| tensor.values.iter().all(|value| value.is_finite())));
+        }
+    }
+}

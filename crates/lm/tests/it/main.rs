@@ -1,0 +1,65 @@
+//! The engine as its callers use it.
+
+mod bits;
+mod bundles;
+mod imports;
+mod stories;
+
+use std::ops::ControlFlow;
+
+use posthuman_lm::{Bundle, Gpt2Config, Model, Tokenizer, TrainOptions, Trainer, TrainingData};
+
+/// A text with something to learn in it, always the same.
+fn text(lines: u64) -> String {
+    let (who, what) = (["the whale", "a sailor", "old Ahab", "the ship"], ["sings", "swims", "sleeps", "sees land"]);
+    let place = ["at sea", "in the night", "before the storm", "near caf\u{e9} Nantucket"];
+    (0..lines)
+        .map(|line| {
+            let pick = |salt: u64, words: [&'static str; 4]| words[(line * 7919 + salt * (line + 3)) as usize / 5 % 4];
+            format!("{} {} {}.\n", pick(1, who), pick(2, what), pick(3, place))
+        })
+        .collect()
+}
+
+fn tokenizer() -> Tokenizer {
+    Tokenizer::train(&[&text(200)], 320).unwrap()
+}
+
+fn fresh_model() -> Model {
+    Model::random(Gpt2Config::new(320, 32, 24, 2, 3).unwrap(), 7).unwrap()
+}
+
+fn data(tokenizer: &Tokenizer) -> TrainingData {
+    TrainingData::from_text(tokenizer, &text(300), 0.2).unwrap()
+}
+
+fn options() -> TrainOptions {
+    TrainOptions {
+        batch: 4,
+        sequence: 32,
+        accumulate: 2,
+        steps: 12,
+        learning_rate: 1e-2,
+        warmup_steps: 3,
+        evaluate_every: 4,
+        evaluate_windows: 5,
+        seed: 3,
+        ..TrainOptions::default()
+    }
+}
+
+fn trainer(options: TrainOptions) -> Trainer {
+    Trainer::new(fresh_model(), data(&tokenizer()), options).unwrap()
+}
+
+fn trained_bundle() -> Bundle {
+    let mut trainer = trainer(options());
+    while !trainer.finished() {
+        trainer.step().unwrap();
+    }
+    Bundle::new(trainer.into_model(), tokenizer()).unwrap()
+}
+
+fn go_on(_: usize, _: usize) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
