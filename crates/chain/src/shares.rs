@@ -219,6 +219,16 @@ mod tests {
         }
 
         #[test]
+        fn a_splitters_shares_are_whole_and_none_is_zero(share_bps in any::<u16>(), trainers in (0_u8..3, 0_u8..3, 0_u8..4)) {
+            let [trainer, before, collector] = [trainers.0, trainers.1, trainers.2].map(Address::repeat_byte);
+            let parent = ParentAtBirth { share_bps, trainer: before, collector };
+            if let Collector::Splitter(payees) = collector_shares(Some(parent), trainer) {
+                prop_assert_eq!(payees.iter().map(|(_, share)| share).sum::<u16>(), WHOLE_BPS);
+                prop_assert!(payees.iter().all(|(_, share)| *share > 0) && payees[0].0 != payees[1].0);
+            }
+        }
+
+        #[test]
         fn nobody_gets_more_than_their_fraction(total in any::<u64>(), share in 0_u16..=10_000, parts in prop::collection::vec(1_u32.., 1..6)) {
             let parent: Vec<_> = parts.iter().enumerate()
                 .map(|(index, part)| (Address::repeat_byte(index as u8 + 1), units(u64::from(*part)))).collect();

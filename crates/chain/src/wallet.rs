@@ -61,11 +61,10 @@ impl Wallet {
                 source,
             },
         })?;
-        let signer = PrivateKeySigner::from_slice(&key).map_err(|_| WalletError::NotAKeystore {
+        Self::from_key(&key).ok_or_else(|| WalletError::NotAKeystore {
             path: path.to_owned(),
             why: "it holds no secp256k1 key".into(),
-        })?;
-        Ok(Self::from_signer(signer))
+        })
     }
 
     /// Opens a keystore file with the password in another file.
@@ -89,15 +88,9 @@ impl Wallet {
         let text = text.map_err(|_| WalletError::NoVariable {
             variable: variable.to_owned(),
         })?;
-        let bad = || WalletError::BadVariable {
+        Self::from_hex(&text).ok_or_else(|| WalletError::BadVariable {
             variable: variable.to_owned(),
-        };
-        let key = alloy::hex::decode(text.trim())
-            .map(Zeroizing::new)
-            .map_err(|_| bad())?;
-        PrivateKeySigner::from_slice(&key)
-            .map(Self::from_signer)
-            .map_err(|_| bad())
+        })
     }
 
     /// Writes the key to a new keystore file, readable by its owner alone, encrypted with the password.
@@ -199,6 +192,19 @@ impl Wallet {
         })
     }
 
+    fn from_hex(text: &str) -> Option<Self> {
+        let key = alloy::hex::decode(text.trim()).map(Zeroizing::new).ok()?;
+        Self::from_key(&key)
+    }
+
+    /// Exactly 32 bytes: shorter ones would be filled up with zeros to another key than was meant.
+    fn from_key(key: &[u8]) -> Option<Self> {
+        let key = Zeroizing::new(<[u8; 32]>::try_from(key).ok()?);
+        PrivateKeySigner::from_slice(key.as_slice())
+            .ok()
+            .map(Self::from_signer)
+    }
+
     fn sign_hash(&self, hash: B256, what: &str) -> Result<Signature, ChainError> {
         self.signer
             .sign_hash_sync(&hash)
@@ -282,6 +288,20 @@ mod tests {
                 .to_string()
                 .contains("POSTHUMAN_NO_SUCH_VARIABLE is not set")
         );
+    }
+
+    #[test]
+    fn keys_of_the_environment_are_hexadecimal() {
+        let key = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        for text in [key.to_owned(), format!("0x{key}\n")] {
+            assert_eq!(
+                Wallet::from_hex(&text).unwrap().address(),
+                crate::devnet::account(0).address()
+            );
+        }
+        for text in ["", "0x", "zz", &key[2..], &"00".repeat(32), &"ff".repeat(32)] {
+            assert!(Wallet::from_hex(text).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The anvil process.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -56,6 +56,7 @@ impl Anvil {
             .append(true)
             .open(&options.log)
             .map_err(file_error)?;
+        let earlier = log.metadata().map_err(file_error)?.len();
         let command = command(&options, &log).map_err(file_error)?;
         let (ready, started) = oneshot::channel();
         let (stop, stopped) = channel();
@@ -70,7 +71,7 @@ impl Anvil {
             keeper: Some(keeper),
         };
         let failed = |why: String| {
-            let why = last_words(&options.log).unwrap_or(why);
+            let why = last_words(&options.log, earlier).unwrap_or(why);
             if why.contains("Address already in use") {
                 return DevnetError::PortTaken { port: options.port };
             }
@@ -244,11 +245,12 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-/// The last line of a log, where anvil's complaints end up.
-fn last_words(log: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(log).ok()?;
-    text.lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .map(|line| line.chars().take(300).collect())
+/// The last line of a log, where anvil's complaints end up, unless it is older than this start.
+fn last_words(log: &Path, earlier: u64) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    file.seek(SeekFrom::Start(earlier)).ok()?;
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    last.map(|line| line.chars().take(300).collect())
 }

@@ -62,6 +62,7 @@ async fn a_kept_chain_is_the_same_after_a_restart() {
         first.chain().address_book().clone(),
         first.chain().block_number().await.unwrap(),
     );
+    let timestamp = first.chain().block_timestamp(block).await.unwrap();
     first.stop().await;
     // The copy beside the state suffices.
     std::fs::remove_file(folder.path().join("address.json")).unwrap();
@@ -73,6 +74,8 @@ async fn a_kept_chain_is_the_same_after_a_restart() {
         second.chain().ocean().balance_of(alice.address()).await.unwrap(),
         tokens(7)
     );
+    assert!(timestamp.is_some());
+    assert_eq!(second.chain().block_timestamp(block).await.unwrap(), timestamp);
     let query = EventQuery {
         contracts: vec![book.ocean],
         topics: vec![],
@@ -144,6 +147,21 @@ async fn missing_pieces_are_told_with_the_command() {
     let error = Devnet::start(options).await.unwrap_err();
     assert!(matches!(error, DevnetError::ContractsMissing { .. }), "{error}");
     assert!(error.to_string().contains("make contracts"), "{error}");
+}
+
+#[tokio::test]
+async fn a_broken_state_is_told_in_anvils_words() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("devnet")).unwrap();
+    std::fs::write(folder.path().join("devnet/state.json"), "{").unwrap();
+    std::fs::write(folder.path().join("devnet/anvil.log"), "an older complaint\n").unwrap();
+    let error = Devnet::start(DevnetOptions::kept(folder.path().to_owned(), 0))
+        .await
+        .unwrap_err();
+    let DevnetError::AnvilFailed { why, .. } = &error else {
+        panic!("{error}")
+    };
+    assert!(!why.contains("older") && !why.is_empty(), "{error}");
 }
 
 #[tokio::test]
