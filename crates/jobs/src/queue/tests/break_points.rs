@@ -33,7 +33,6 @@ fn play(file: &Path, life: u64, place: Option<&str>) -> ExitStatus {
 }
 
 #[test]
-#[cfg(debug_assertions)]
 fn a_kill_at_any_break_point_changes_nothing_in_the_end() {
     use std::os::unix::process::ExitStatusExt as _;
 
