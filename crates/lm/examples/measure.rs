@@ -14,24 +14,36 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use posthuman_lm::{
-    Bundle, EvaluateOptions, Gpt2Config, Model, OrderTwoModel, Sampling, Tokenizer, TrainOptions, Trainer, TrainingData,
-    bootstrap_bits_per_byte, evaluate, generate, gzip_bits_per_byte, paired_difference,
+    Bundle, EvaluateOptions, Gpt2Config, Model, OrderTwoModel, Sampling, Tokenizer, TrainOptions, Trainer,
+    TrainingData, bootstrap_bits_per_byte, evaluate, generate, gzip_bits_per_byte, paired_difference,
 };
 
 struct Settings(HashMap<String, String>);
 
 impl Settings {
     fn get<T: std::str::FromStr>(&self, key: &str, default: T) -> T {
-        self.0.get(key).and_then(|value| value.parse().ok()).unwrap_or(default)
+        self.0
+            .get(key)
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(default)
     }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [training, held_out, rest @ ..] = arguments.as_slice() else { return Err("two texts are needed".into()) };
+    let [training, held_out, rest @ ..] = arguments.as_slice() else {
+        return Err("two texts are needed".into());
+    };
     let pairs = rest.iter().filter_map(|pair| pair.split_once('='));
-    let settings = Settings(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
-    let (training, held_out) = (std::fs::read_to_string(training)?, std::fs::read_to_string(held_out)?);
+    let settings = Settings(
+        pairs
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect(),
+    );
+    let (training, held_out) = (
+        std::fs::read_to_string(training)?,
+        std::fs::read_to_string(held_out)?,
+    );
     let parent = match settings.0.get("load") {
         Some(path) => Some(Bundle::from_bytes(&std::fs::read(path)?)?),
         None => None,
@@ -54,7 +66,11 @@ fn train(
         None => {
             let start = Instant::now();
             let tokenizer = Tokenizer::train(&[training], settings.get("vocabulary", 2048))?;
-            println!("tokenizer: {} tokens in {:.1?}", tokenizer.vocabulary(), start.elapsed());
+            println!(
+                "tokenizer: {} tokens in {:.1?}",
+                tokenizer.vocabulary(),
+                start.elapsed()
+            );
             let config = Gpt2Config::new(
                 settings.get("vocabulary", 2048),
                 settings.get("context", 128),
@@ -86,7 +102,10 @@ fn train(
         let start = Instant::now();
         let report = trainer.step()?;
         if let Some(held_out) = report.held_out_loss {
-            println!("step {}: loss {:.4}, held out {held_out:.4}, {} tokens", report.step, report.loss, report.tokens);
+            println!(
+                "step {}: loss {:.4}, held out {held_out:.4}, {} tokens",
+                report.step, report.loss, report.tokens
+            );
         } else {
             seconds += start.elapsed().as_secs_f64();
             tokens += trainer.options().tokens_per_step();
@@ -103,7 +122,10 @@ fn compare(
     training: &str,
     held_out: &str,
 ) -> Result<(), Box<dyn Error>> {
-    let options = EvaluateOptions { threads: settings.get("threads", 2), ..EvaluateOptions::default() };
+    let options = EvaluateOptions {
+        threads: settings.get("threads", 2),
+        ..EvaluateOptions::default()
+    };
     let start = Instant::now();
     let score = evaluate(child, held_out, &options, |_, _| ControlFlow::Continue(()))?;
     let interval = bootstrap_bits_per_byte(&score.segments, 1000, 1)?;
@@ -119,7 +141,10 @@ fn compare(
     );
     let baseline = OrderTwoModel::fit(&[training])?.evaluate(held_out)?;
     let against = paired_difference(&score.segments, &baseline.segments, 1000, 1)?;
-    println!("order-2 bytes: {:.4}, difference {against:?}", baseline.bits_per_byte);
+    println!(
+        "order-2 bytes: {:.4}, difference {against:?}",
+        baseline.bits_per_byte
+    );
     println!("gzip: {:.4}", gzip_bits_per_byte(training, held_out)?);
     if let Some(parent) = parent {
         let before = evaluate(parent, held_out, &options, |_, _| ControlFlow::Continue(()))?;
@@ -127,9 +152,19 @@ fn compare(
         println!("parent: {:.4}, difference {against:?}", before.bits_per_byte);
     }
     let prompt = child.tokenizer().encode("The ship was")?;
-    let sampling = Sampling { temperature: 0.8, top_k: 40, seed: 1, maximum_tokens: 60, ..Sampling::default() };
+    let sampling = Sampling {
+        temperature: 0.8,
+        top_k: 40,
+        seed: 1,
+        maximum_tokens: 60,
+        ..Sampling::default()
+    };
     let start = Instant::now();
     let text = generate(child, &prompt, &sampling, 2, |_, _| ControlFlow::Continue(()))?;
-    println!("{:.0} tokens/s: The ship was{}", text.tokens.len() as f64 / start.elapsed().as_secs_f64(), text.text);
+    println!(
+        "{:.0} tokens/s: The ship was{}",
+        text.tokens.len() as f64 / start.elapsed().as_secs_f64(),
+        text.text
+    );
     Ok(())
 }

@@ -38,7 +38,9 @@ impl OrderTwoModel {
         if texts.is_empty() {
             return Err(Error::text("is missing: there is nothing to fit a baseline on"));
         }
-        let mut model = Self { orders: [vec![None; 1], vec![None; 1 << 8], vec![None; 1 << 16]] };
+        let mut model = Self {
+            orders: [vec![None; 1], vec![None; 1 << 8], vec![None; 1 << 16]],
+        };
         for text in texts {
             check_text(text.as_bytes())?;
             let bytes = text.as_bytes();
@@ -46,7 +48,8 @@ impl OrderTwoModel {
                 for (order, table) in model.orders.iter_mut().enumerate().take(index + 1) {
                     let followers = table[history(&bytes[index - order..index])].get_or_insert_default();
                     followers.different += u64::from(followers.counts[usize::from(byte)] == 0);
-                    followers.counts[usize::from(byte)] = followers.counts[usize::from(byte)].saturating_add(1);
+                    followers.counts[usize::from(byte)] =
+                        followers.counts[usize::from(byte)].saturating_add(1);
                     followers.total += 1;
                 }
             }
@@ -69,7 +72,15 @@ impl OrderTwoModel {
             let before = &probabilities[..usize::from(byte)];
             let correct = before.iter().all(|&other| other < probability)
                 && probabilities.iter().all(|&other| other <= probability);
-            add_token(&mut segments, index as u64, 1, Score { nats: -libm::log(probability), correct });
+            add_token(
+                &mut segments,
+                index as u64,
+                1,
+                Score {
+                    nats: -libm::log(probability),
+                    correct,
+                },
+            );
         }
         Evaluation::of_segments(segments)
     }
@@ -78,7 +89,9 @@ impl OrderTwoModel {
     fn predict(&self, past: &[u8]) -> [f64; 256] {
         let mut probabilities = [1.0 / 256.0; 256];
         for (order, table) in self.orders.iter().enumerate().take(past.len() + 1) {
-            let Some(followers) = &table[history(&past[past.len() - order..])] else { break };
+            let Some(followers) = &table[history(&past[past.len() - order..])] else {
+                break;
+            };
             let different = followers.different as f64;
             let whole = followers.total as f64 + different;
             for (probability, &count) in probabilities.iter_mut().zip(&followers.counts) {
@@ -91,14 +104,25 @@ impl OrderTwoModel {
 
 impl Default for Followers {
     fn default() -> Self {
-        Self { counts: [0; 256], total: 0, different: 0 }
+        Self {
+            counts: [0; 256],
+            total: 0,
+            different: 0,
+        }
     }
 }
 
 impl std::fmt::Debug for OrderTwoModel {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let histories: usize = self.orders.iter().map(|table| table.iter().flatten().count()).sum();
-        formatter.debug_struct("OrderTwoModel").field("histories", &histories).finish_non_exhaustive()
+        let histories: usize = self
+            .orders
+            .iter()
+            .map(|table| table.iter().flatten().count())
+            .sum();
+        formatter
+            .debug_struct("OrderTwoModel")
+            .field("histories", &histories)
+            .finish_non_exhaustive()
     }
 }
 
@@ -118,7 +142,9 @@ pub fn gzip_bits_per_byte(training: &str, text: &str) -> Result<f64> {
 }
 
 fn compressed_size(parts: &[&str]) -> Result<usize> {
-    let failed = |_| Error::Bug { problem: "compressing into memory failed".to_owned() };
+    let failed = |_| Error::Bug {
+        problem: "compressing into memory failed".to_owned(),
+    };
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     for part in parts {
         encoder.write_all(part.as_bytes()).map_err(failed)?;
@@ -127,7 +153,9 @@ fn compressed_size(parts: &[&str]) -> Result<usize> {
 }
 
 fn history(bytes: &[u8]) -> usize {
-    bytes.iter().fold(0, |index, &byte| index << 8 | usize::from(byte))
+    bytes
+        .iter()
+        .fold(0, |index, &byte| index << 8 | usize::from(byte))
 }
 
 #[cfg(test)]
@@ -154,7 +182,10 @@ mod tests {
         let model = OrderTwoModel::fit(&[&text]).unwrap();
         let known = model.evaluate(&text).unwrap();
         let unknown = model.evaluate("QXZJ VKWY 0123456789").unwrap();
-        assert!(known.bits_per_byte < 1.5 && unknown.bits_per_byte > 6.0, "{known:?}");
+        assert!(
+            known.bits_per_byte < 1.5 && unknown.bits_per_byte > 6.0,
+            "{known:?}"
+        );
         assert_eq!(known.bytes, text.len() as u64);
         assert_eq!(known.tokens, known.bytes);
         assert_eq!(known.segments.len(), text.len().div_ceil(512));
@@ -163,8 +194,13 @@ mod tests {
 
     #[test]
     fn gzip_profits_from_the_training_text() {
-        let text = (0..200).map(|index| format!("{} whales swam by. ", index * index)).collect::<String>();
-        let (with, without) = (gzip_bits_per_byte(&text, &text).unwrap(), gzip_bits_per_byte("", &text).unwrap());
+        let text = (0..200)
+            .map(|index| format!("{} whales swam by. ", index * index))
+            .collect::<String>();
+        let (with, without) = (
+            gzip_bits_per_byte(&text, &text).unwrap(),
+            gzip_bits_per_byte("", &text).unwrap(),
+        );
         assert!(with < 0.5 * without, "{with} {without}");
         assert!(gzip_bits_per_byte("a", "").is_err());
     }

@@ -47,7 +47,9 @@ impl Bundle {
     pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
         let (tokens, rows) = (tokenizer.vocabulary(), model.config().vocab_size);
         if tokens > rows {
-            let problem = format!("has {tokens} tokens, more than the model's vocabulary of {rows}: they do not belong together");
+            let problem = format!(
+                "has {tokens} tokens, more than the model's vocabulary of {rows}: they do not belong together"
+            );
             return Err(Error::Tokenizer { problem });
         }
         Ok(Self { model, tokenizer })
@@ -78,10 +80,14 @@ impl Bundle {
     /// # Errors
     /// A tokenizer text that is not UTF-8, which [`Tokenizer::from_json`] does not let in.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let tokenizer = std::str::from_utf8(self.tokenizer.to_json())
-            .map_err(|_| Error::Bug { problem: "a tokenizer's JSON is not UTF-8".to_owned() })?;
+        let tokenizer = std::str::from_utf8(self.tokenizer.to_json()).map_err(|_| Error::Bug {
+            problem: "a tokenizer's JSON is not UTF-8".to_owned(),
+        })?;
         let config = self.model.config().to_json();
-        tensor_file::write(&[("config", &config), ("format", FORMAT), ("tokenizer", tokenizer)], self.tensors())
+        tensor_file::write(
+            &[("config", &config), ("format", FORMAT), ("tokenizer", tokenizer)],
+            self.tensors(),
+        )
     }
 
     /// Reads a bundle.
@@ -92,13 +98,17 @@ impl Bundle {
         let header = match BundleHeader::read(bytes)? {
             HeaderRead::Complete(header) => *header,
             HeaderRead::NeedBytes(needed) => {
-                let problem = format!("ends after {} bytes, inside its header of {needed}: it is truncated", bytes.len());
+                let problem = format!(
+                    "ends after {} bytes, inside its header of {needed}: it is truncated",
+                    bytes.len()
+                );
                 return Err(Error::Bundle { problem });
             }
         };
         let bundle = Self::new(Model::from_safetensors(header.config, bytes)?, header.tokenizer)?;
         if bundle.to_bytes()? != bytes {
-            let problem = "is not in canonical form: its tensors or metadata are written another way".to_owned();
+            let problem =
+                "is not in canonical form: its tensors or metadata are written another way".to_owned();
             return Err(Error::Bundle { problem });
         }
         Ok(bundle)
@@ -116,11 +126,18 @@ impl BundleHeader {
             Ok(header) => header,
             Err(needed) => return Ok(HeaderRead::NeedBytes(needed)),
         };
-        let header: Map<String, Value> = serde_json::from_slice(header)
-            .map_err(|source| Error::Json { what: "the header of the model bundle", source })?;
+        let header: Map<String, Value> = serde_json::from_slice(header).map_err(|source| Error::Json {
+            what: "the header of the model bundle",
+            source,
+        })?;
         let field = |key: &str| -> Result<&str> {
-            let value = header.get("__metadata__").and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
-            value.ok_or_else(|| Error::Bundle { problem: format!("has no `{key}` in its metadata: it is not a bundle") })
+            let value = header
+                .get("__metadata__")
+                .and_then(|metadata| metadata.get(key))
+                .and_then(Value::as_str);
+            value.ok_or_else(|| Error::Bundle {
+                problem: format!("has no `{key}` in its metadata: it is not a bundle"),
+            })
         };
         let format = field("format")?;
         if format != FORMAT {

@@ -42,7 +42,14 @@ impl Gpt2Config {
         n_layer: usize,
         n_head: usize,
     ) -> Result<Self> {
-        let config = Self { vocab_size, n_positions, n_embd, n_layer, n_head, layer_norm_epsilon: 1e-5 };
+        let config = Self {
+            vocab_size,
+            n_positions,
+            n_embd,
+            n_layer,
+            n_head,
+            layer_norm_epsilon: 1e-5,
+        };
         config.check()?;
         Ok(config)
     }
@@ -54,8 +61,10 @@ impl Gpt2Config {
     /// Bytes that are no JSON object, a model that is not of the GPT-2 family, or an option that changes the function
     /// and is not supported, by its key.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
-        let map: Map<String, Value> =
-            serde_json::from_slice(bytes).map_err(|source| Error::Json { what: "config.json", source })?;
+        let map: Map<String, Value> = serde_json::from_slice(bytes).map_err(|source| Error::Json {
+            what: "config.json",
+            source,
+        })?;
         refuse_other_families(&map)?;
         refuse_unsupported(&map)?;
         let config = Self {
@@ -122,21 +131,34 @@ impl Gpt2Config {
             ("n_head", self.n_head, MAXIMUM_WIDTH),
         ] {
             if value == 0 || value > limit {
-                return Err(Error::config(key, format!("is {value}: it must be between 1 and {limit}")));
+                return Err(Error::config(
+                    key,
+                    format!("is {value}: it must be between 1 and {limit}"),
+                ));
             }
         }
         if !self.n_embd.is_multiple_of(self.n_head) {
-            let problem = format!("is {}, which does not divide `n_embd` = {}", self.n_head, self.n_embd);
+            let problem = format!(
+                "is {}, which does not divide `n_embd` = {}",
+                self.n_head, self.n_embd
+            );
             return Err(Error::config("n_head", problem));
         }
         let epsilon = self.layer_norm_epsilon;
         if !(epsilon > 0.0 && epsilon <= 0.1) {
-            return Err(Error::config("layer_norm_epsilon", format!("is {epsilon}: it must be above 0 and at most 0.1")));
+            return Err(Error::config(
+                "layer_norm_epsilon",
+                format!("is {epsilon}: it must be above 0 and at most 0.1"),
+            ));
         }
         let count = self.parameter_count();
         if count > MAXIMUM_PARAMETERS {
             let (size, limit) = (count as u64, MAXIMUM_PARAMETERS as u64);
-            return Err(Error::TooLarge { what: "the number of parameters", size, limit });
+            return Err(Error::TooLarge {
+                what: "the number of parameters",
+                size,
+                limit,
+            });
         }
         Ok(())
     }
@@ -145,7 +167,10 @@ impl Gpt2Config {
         match map.get("n_inner") {
             None | Some(Value::Null) => Ok(()),
             Some(value) if value.as_u64() == Some(4 * self.n_embd as u64) => Ok(()),
-            Some(value) => Err(Error::config("n_inner", format!("is {value}: only 4 × `n_embd` is supported"))),
+            Some(value) => Err(Error::config(
+                "n_inner",
+                format!("is {value}: only 4 × `n_embd` is supported"),
+            )),
         }
     }
 }
@@ -153,8 +178,14 @@ impl Gpt2Config {
 fn refuse_other_families(map: &Map<String, Value>) -> Result<()> {
     match map.get("model_type").and_then(Value::as_str) {
         Some("gpt2") => Ok(()),
-        Some(other) => Err(Error::config("model_type", format!("is `{other}`: only the GPT-2 family (`gpt2`) is supported"))),
-        None => Err(Error::config("model_type", "is missing: only the GPT-2 family (`gpt2`) is supported")),
+        Some(other) => Err(Error::config(
+            "model_type",
+            format!("is `{other}`: only the GPT-2 family (`gpt2`) is supported"),
+        )),
+        None => Err(Error::config(
+            "model_type",
+            "is missing: only the GPT-2 family (`gpt2`) is supported",
+        )),
     }
 }
 
@@ -174,18 +205,28 @@ fn refuse_unsupported(map: &Map<String, Value>) -> Result<()> {
             Some(value) if *value == supported => {}
             // The same function under its other name.
             Some(Value::String(name)) if key == "activation_function" && name == "gelu_pytorch_tanh" => {}
-            Some(value) => return Err(Error::config(key, format!("is {value}: only {supported} is supported"))),
+            Some(value) => {
+                return Err(Error::config(
+                    key,
+                    format!("is {value}: only {supported} is supported"),
+                ));
+            }
         }
     }
     if let Some(rope) = map.get("rope_scaling").filter(|value| !value.is_null()) {
-        return Err(Error::config("rope_scaling", format!("is {rope}: GPT-2 has learnt positions")));
+        return Err(Error::config(
+            "rope_scaling",
+            format!("is {rope}: GPT-2 has learnt positions"),
+        ));
     }
     Ok(())
 }
 
 fn size(map: &Map<String, Value>, key: &str) -> Result<usize> {
     let value = map.get(key).ok_or_else(|| Error::config(key, "is missing"))?;
-    let number = value.as_u64().ok_or_else(|| Error::config(key, format!("is {value}: it must be a whole number")))?;
+    let number = value
+        .as_u64()
+        .ok_or_else(|| Error::config(key, format!("is {value}: it must be a whole number")))?;
     usize::try_from(number).map_err(|_| Error::config(key, format!("is {number}: too large")))
 }
 
@@ -196,7 +237,10 @@ mod tests {
     #[test]
     fn writes_what_it_reads() {
         let config = Gpt2Config::new(97, 16, 32, 2, 4).unwrap();
-        assert_eq!(Gpt2Config::from_json(config.to_json().as_bytes()).unwrap(), config);
+        assert_eq!(
+            Gpt2Config::from_json(config.to_json().as_bytes()).unwrap(),
+            config
+        );
     }
 
     #[test]
@@ -234,6 +278,9 @@ mod tests {
     fn a_missing_key_is_named_and_bytes_that_are_no_json_are_refused() {
         let error = Gpt2Config::from_json(br#"{"model_type":"gpt2","vocab_size":5}"#).unwrap_err();
         assert!(error.to_string().contains("`n_ctx`"), "{error}");
-        assert!(matches!(Gpt2Config::from_json(b"\x80\x04."), Err(Error::Json { .. })));
+        assert!(matches!(
+            Gpt2Config::from_json(b"\x80\x04."),
+            Err(Error::Json { .. })
+        ));
     }
 }

@@ -12,7 +12,10 @@ use crate::tokenizer::Tokenizer;
 /// What is wrong and at which byte.
 pub fn check_text(bytes: &[u8]) -> Result<&str> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        Error::text(format!("is not UTF-8 at byte {}: convert it, or check that it is a text", error.valid_up_to()))
+        Error::text(format!(
+            "is not UTF-8 at byte {}: convert it, or check that it is a text",
+            error.valid_up_to()
+        ))
     })?;
     if text.trim().is_empty() {
         return Err(Error::text("is empty: it holds nothing but white space"));
@@ -20,9 +23,9 @@ pub fn check_text(bytes: &[u8]) -> Result<&str> {
     let is_binary = |&(_, byte): &(usize, u8)| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
     match text.bytes().enumerate().find(is_binary) {
         None => Ok(text),
-        Some((index, byte)) => {
-            Err(Error::text(format!("looks binary: it holds control byte {byte:#04x} at byte {index}")))
-        }
+        Some((index, byte)) => Err(Error::text(format!(
+            "looks binary: it holds control byte {byte:#04x} at byte {index}"
+        ))),
     }
 }
 
@@ -40,7 +43,10 @@ impl TrainingData {
     /// # Errors
     /// A document that is no text, by its number, or fewer than two tokens to train on.
     pub fn from_documents(tokenizer: &Tokenizer, training: &[&str], held_out: &[&str]) -> Result<Self> {
-        let data = Self { training: join(tokenizer, training)?, held_out: join(tokenizer, held_out)? };
+        let data = Self {
+            training: join(tokenizer, training)?,
+            held_out: join(tokenizer, held_out)?,
+        };
         if data.training.len() < 2 {
             return Err(Error::text("is too short: training needs at least two tokens"));
         }
@@ -58,12 +64,26 @@ impl TrainingData {
             return Err(Error::options("held_out_fraction", problem));
         }
         let wanted = ((text.len() as f64) * (1.0 - held_out_fraction)) as usize;
-        let mut border = (0..=wanted.min(text.len())).rev().find(|&index| text.is_char_boundary(index)).unwrap_or(0);
-        if let Some(newline) = text[..border].rfind('\n').filter(|&newline| border - newline < 1024 && newline > 0) {
+        let mut border = (0..=wanted.min(text.len()))
+            .rev()
+            .find(|&index| text.is_char_boundary(index))
+            .unwrap_or(0);
+        if let Some(newline) = text[..border]
+            .rfind('\n')
+            .filter(|&newline| border - newline < 1024 && newline > 0)
+        {
             border = newline + 1;
         }
-        let (training, held_out) = if held_out_fraction == 0.0 { (text, "") } else { text.split_at(border) };
-        let held_out = if held_out.trim().is_empty() { vec![] } else { vec![held_out] };
+        let (training, held_out) = if held_out_fraction == 0.0 {
+            (text, "")
+        } else {
+            text.split_at(border)
+        };
+        let held_out = if held_out.trim().is_empty() {
+            vec![]
+        } else {
+            vec![held_out]
+        };
         Self::from_documents(tokenizer, &[training], &held_out)
     }
 
@@ -96,7 +116,12 @@ impl TrainingData {
 
     /// The highest token in either stream.
     pub(crate) fn highest_token(&self) -> u32 {
-        self.training.iter().chain(&self.held_out).copied().max().unwrap_or(0)
+        self.training
+            .iter()
+            .chain(&self.held_out)
+            .copied()
+            .max()
+            .unwrap_or(0)
     }
 
     /// Length of the training windows: the wanted one, or the whole text where that is shorter.
@@ -112,9 +137,13 @@ impl TrainingData {
     /// Consecutive held-out windows of `length` inputs with their targets, at most `maximum`; the last may be shorter
     /// and is left out unless it is the only one.
     pub(crate) fn held_out_windows(&self, length: usize, maximum: usize) -> Vec<(&[u32], &[u32])> {
-        let Some(predicted) = self.held_out.len().checked_sub(1).filter(|&count| count > 0) else { return vec![] };
+        let Some(predicted) = self.held_out.len().checked_sub(1).filter(|&count| count > 0) else {
+            return vec![];
+        };
         let length = length.min(predicted);
-        (0..(predicted / length).min(maximum)).map(|index| window(&self.held_out, index * length, length)).collect()
+        (0..(predicted / length).min(maximum))
+            .map(|index| window(&self.held_out, index * length, length))
+            .collect()
     }
 }
 
@@ -142,7 +171,13 @@ pub(crate) struct Windows {
 
 impl Windows {
     pub(crate) fn new(seed: u64, length: usize) -> Self {
-        Self { seed, length, epoch: None, offset: 0, order: Vec::new() }
+        Self {
+            seed,
+            length,
+            epoch: None,
+            offset: 0,
+            order: Vec::new(),
+        }
     }
 
     /// Inputs and targets of the window at `position` in the endless order.
@@ -156,12 +191,19 @@ impl Windows {
             self.order = random.permutation(per_epoch as usize);
             self.epoch = Some(epoch);
         }
-        window(&data.training, self.offset + self.order[index] as usize * self.length, self.length)
+        window(
+            &data.training,
+            self.offset + self.order[index] as usize * self.length,
+            self.length,
+        )
     }
 }
 
 fn window(stream: &[u32], start: usize, length: usize) -> (&[u32], &[u32]) {
-    (&stream[start..start + length], &stream[start + 1..start + length + 1])
+    (
+        &stream[start..start + length],
+        &stream[start + 1..start + length + 1],
+    )
 }
 
 fn join(tokenizer: &Tokenizer, documents: &[&str]) -> Result<Vec<u32>> {
@@ -182,7 +224,10 @@ mod tests {
     use super::*;
 
     fn data(tokens: u32) -> TrainingData {
-        TrainingData { training: (0..tokens).collect(), held_out: (0..10).collect() }
+        TrainingData {
+            training: (0..tokens).collect(),
+            held_out: (0..10).collect(),
+        }
     }
 
     #[test]
@@ -190,12 +235,17 @@ mod tests {
         let data = data(103);
         let mut windows = Windows::new(5, 10);
         let starts = |windows: &mut Windows, epoch: u64| -> Vec<u32> {
-            (0..10).map(|index| windows.get(&data, epoch * 10 + index).0[0]).collect()
+            (0..10)
+                .map(|index| windows.get(&data, epoch * 10 + index).0[0])
+                .collect()
         };
         let first = starts(&mut windows, 0);
         let mut sorted = first.clone();
         sorted.sort_unstable();
-        assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] == 10), "{sorted:?}");
+        assert!(
+            sorted.windows(2).all(|pair| pair[1] - pair[0] == 10),
+            "{sorted:?}"
+        );
         assert!(sorted[0] <= 2);
         assert_ne!(first, starts(&mut windows, 1));
         assert_eq!(first, starts(&mut Windows::new(5, 10), 0));
@@ -221,9 +271,13 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_refused() {
-        for (bytes, reason) in
-            [(&b"ab\xff"[..], "byte 2"), (b" \n", "empty"), (b"", "empty"), (b"ab\0c", "0x00"), (b"\x89PNG", "UTF-8")]
-        {
+        for (bytes, reason) in [
+            (&b"ab\xff"[..], "byte 2"),
+            (b" \n", "empty"),
+            (b"", "empty"),
+            (b"ab\0c", "0x00"),
+            (b"\x89PNG", "UTF-8"),
+        ] {
             let error = check_text(bytes).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         }
@@ -237,7 +291,12 @@ mod tests {
         let data = TrainingData::from_text(&tokenizer, &text, 0.1).unwrap();
         assert_eq!(data.training_tokens() + data.held_out_tokens(), text.len() + 2);
         assert!((130..160).contains(&data.held_out_tokens()), "{data:?}");
-        assert_eq!(TrainingData::from_text(&tokenizer, &text, 0.0).unwrap().held_out_tokens(), 0);
+        assert_eq!(
+            TrainingData::from_text(&tokenizer, &text, 0.0)
+                .unwrap()
+                .held_out_tokens(),
+            0
+        );
         assert!(TrainingData::from_text(&tokenizer, &text, 1.0).is_err());
         let error = TrainingData::from_documents(&tokenizer, &["a b", "\0"], &[]).unwrap_err();
         assert!(error.to_string().contains("number 2"), "{error}");

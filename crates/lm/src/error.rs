@@ -34,7 +34,9 @@ pub enum Error {
         problem: String,
     },
     /// A file of tensors that cannot be read at all.
-    #[error("the tensor file cannot be read as safetensors: save the model again with `safetensors`; pickles are not accepted")]
+    #[error(
+        "the tensor file cannot be read as safetensors: save the model again with `safetensors`; pickles are not accepted"
+    )]
     TensorFile {
         /// What the reader says.
         source: safetensors::SafeTensorError,
@@ -152,18 +154,29 @@ impl Error {
     }
 
     pub(crate) fn tensor(name: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Tensor { name: name.into(), problem: problem.into() }
+        Self::Tensor {
+            name: name.into(),
+            problem: problem.into(),
+        }
     }
 
     pub(crate) fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self::Config { key: key.into(), problem: problem.into() }
+        Self::Config {
+            key: key.into(),
+            problem: problem.into(),
+        }
     }
 
     pub(crate) fn text(problem: impl Into<String>) -> Self {
-        Self::Text { problem: problem.into() }
+        Self::Text {
+            problem: problem.into(),
+        }
     }
 
     pub(crate) fn options(name: &'static str, problem: impl Into<String>) -> Self {
-        Self::Options { name, problem: problem.into() }
+        Self::Options {
+            name,
+            problem: problem.into(),
+        }
     }
 }

@@ -8,10 +8,10 @@ use crate::bundle::Bundle;
 use crate::data::check_text;
 use crate::error::{Error, Result};
 use crate::kernels::loss::Score;
+use crate::model::Model;
 use crate::network::{Activations, HEAD_ROWS, Shape, forward, score_rows};
 use crate::threads;
 use crate::tokenizer::Tokenizer;
-use crate::model::Model;
 
 /// Bytes of text in one segment.
 pub(crate) const SEGMENT: u64 = 512;
@@ -31,7 +31,10 @@ pub struct EvaluateOptions {
 
 impl Default for EvaluateOptions {
     fn default() -> Self {
-        Self { stride: 0, threads: 1 }
+        Self {
+            stride: 0,
+            threads: 1,
+        }
     }
 }
 
@@ -89,9 +92,16 @@ pub fn evaluate(
 ) -> Result<Evaluation> {
     check_text(text.as_bytes())?;
     let context = bundle.model().config().n_positions;
-    let stride = if options.stride == 0 { context.div_ceil(2) } else { options.stride };
+    let stride = if options.stride == 0 {
+        context.div_ceil(2)
+    } else {
+        options.stride
+    };
     if stride > context {
-        return Err(Error::options("stride", format!("is {stride}: it must be at most the context of {context} tokens")));
+        return Err(Error::options(
+            "stride",
+            format!("is {stride}: it must be at most the context of {context} tokens"),
+        ));
     }
     let tokens = bundle.tokenizer().encode(text)?;
     if tokens.len() < 2 {
@@ -106,11 +116,16 @@ pub fn evaluate(
     for group in windows.chunks(together) {
         pool.install(|| scorer.score(group, &mut scores));
         if on_progress(scores.len(), total).is_break() {
-            return Err(Error::Cancelled { operation: "evaluation" });
+            return Err(Error::Cancelled {
+                operation: "evaluation",
+            });
         }
     }
     if !scores.iter().all(|score| score.nats.is_finite()) {
-        return Err(Error::tensor("logits", "are not finite: the model's weights are out of range"));
+        return Err(Error::tensor(
+            "logits",
+            "are not finite: the model's weights are out of range",
+        ));
     }
     Evaluation::of_segments(segments(bundle.tokenizer(), &tokens, &scores, text.len())?)
 }
@@ -155,7 +170,11 @@ pub(crate) struct Scorer<'a> {
 
 impl<'a> Scorer<'a> {
     pub fn new(model: &'a Model) -> Self {
-        Self { model, activations: None, logits: Vec::new() }
+        Self {
+            model,
+            activations: None,
+            logits: Vec::new(),
+        }
     }
 
     /// How many windows of a length are worth putting through together.
@@ -166,27 +185,48 @@ impl<'a> Scorer<'a> {
     /// Appends the scores of the windows' predictions, those skipped left out.
     pub fn score(&mut self, windows: &[Window<'_>], scores: &mut Vec<Score>) {
         let Some(first) = windows.first() else { return };
-        let (config, layout, parameters) = (self.model.config(), self.model.layout(), self.model.parameters());
-        let shape = Shape { batch: windows.len(), length: first.inputs.len() };
-        let activations = match self.activations.take().filter(|activations| activations.shape == shape) {
+        let (config, layout, parameters) =
+            (self.model.config(), self.model.layout(), self.model.parameters());
+        let shape = Shape {
+            batch: windows.len(),
+            length: first.inputs.len(),
+        };
+        let activations = match self
+            .activations
+            .take()
+            .filter(|activations| activations.shape == shape)
+        {
             Some(activations) => self.activations.insert(activations),
             None => self.activations.insert(Activations::new(config, shape, false)),
         };
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
         forward(config, layout, parameters, &tokens, activations);
         let width = config.n_embd;
-        for (window, normed) in windows.iter().zip(activations.final_normed.chunks_exact(shape.length * width)) {
+        for (window, normed) in windows
+            .iter()
+            .zip(activations.final_normed.chunks_exact(shape.length * width))
+        {
             let start = scores.len();
             scores.resize(start + shape.length - window.skip, Score::default());
             let (normed, targets) = (&normed[window.skip * width..], &window.targets[window.skip..]);
             let embedding = &parameters[layout.wte.clone()];
-            score_rows(&mut scores[start..], normed, targets, embedding, width, &mut self.logits);
+            score_rows(
+                &mut scores[start..],
+                normed,
+                targets,
+                embedding,
+                width,
+                &mut self.logits,
+            );
         }
     }
 
     /// Numbers that a scorer holds beside the model.
     pub fn numbers(config: &crate::Gpt2Config, length: usize) -> u64 {
-        let shape = Shape { batch: Self::windows_together(length), length };
+        let shape = Shape {
+            batch: Self::windows_together(length),
+            length,
+        };
         Activations::numbers(config, shape, false) + (HEAD_ROWS.min(length) * config.vocab_size) as u64
     }
 }
@@ -250,9 +290,15 @@ mod tests {
 
     #[test]
     fn every_prediction_is_scored_once_with_enough_context() {
-        for (count, context, stride) in
-            [(2, 8, 4), (9, 8, 4), (10, 8, 4), (100, 8, 3), (101, 8, 8), (50, 1, 1), (64, 7, 1)]
-        {
+        for (count, context, stride) in [
+            (2, 8, 4),
+            (9, 8, 4),
+            (10, 8, 4),
+            (100, 8, 3),
+            (101, 8, 8),
+            (50, 1, 1),
+            (64, 7, 1),
+        ] {
             let tokens: Vec<u32> = (0..count).collect();
             let mut expected = 1;
             for (index, window) in windows(&tokens, context, stride).iter().enumerate() {
@@ -264,15 +310,42 @@ mod tests {
                     expected += 1;
                 }
             }
-            assert_eq!(expected, count, "{count} tokens, context {context}, stride {stride}");
+            assert_eq!(
+                expected, count,
+                "{count} tokens, context {context}, stride {stride}"
+            );
         }
     }
 
     #[test]
     fn a_token_across_a_border_is_shared_out_by_its_bytes() {
         let mut segments = vec![Segment::default(); 2];
-        add_token(&mut segments, 509, 4, Score { nats: 2.0, correct: true });
-        assert_eq!(segments[0], Segment { bytes: 3, tokens: 1, nats: 1.5, correct: 1 });
-        assert_eq!(segments[1], Segment { bytes: 1, tokens: 0, nats: 0.5, correct: 0 });
+        add_token(
+            &mut segments,
+            509,
+            4,
+            Score {
+                nats: 2.0,
+                correct: true,
+            },
+        );
+        assert_eq!(
+            segments[0],
+            Segment {
+                bytes: 3,
+                tokens: 1,
+                nats: 1.5,
+                correct: 1
+            }
+        );
+        assert_eq!(
+            segments[1],
+            Segment {
+                bytes: 1,
+                tokens: 0,
+                nats: 0.5,
+                correct: 0
+            }
+        );
     }
 }

@@ -44,7 +44,11 @@ pub struct Generation {
 pub fn check_context(config: &Gpt2Config, prompt_tokens: usize, maximum_tokens: usize) -> Result<()> {
     let context = config.n_positions;
     if prompt_tokens.saturating_add(maximum_tokens) > context {
-        return Err(Error::ContextOverflow { prompt: prompt_tokens, maximum: maximum_tokens, context });
+        return Err(Error::ContextOverflow {
+            prompt: prompt_tokens,
+            maximum: maximum_tokens,
+            context,
+        });
     }
     Ok(())
 }
@@ -73,13 +77,20 @@ pub fn generate(
     let mut session = Session::new(bundle.model(), prompt.len() + sampling.maximum_tokens);
     let mut writer = Writer::new(bundle.tokenizer(), sampling);
     let mut sampler = Sampler::new(sampling);
-    let mut generation = Generation { tokens: Vec::new(), text: String::new(), finish: Finish::Length };
+    let mut generation = Generation {
+        tokens: Vec::new(),
+        text: String::new(),
+        finish: Finish::Length,
+    };
     let mut logits = pool.install(|| session.read(prompt));
     loop {
         // A vocabulary padded beyond the tokenizer has rows that stand for nothing.
         let known = &logits[..bundle.tokenizer().vocabulary().min(logits.len())];
         if !known.iter().all(|logit| logit.is_finite()) {
-            return Err(Error::tensor("logits", "are not finite: the model's weights are out of range"));
+            return Err(Error::tensor(
+                "logits",
+                "are not finite: the model's weights are out of range",
+            ));
         }
         let token = sampler.next(known);
         generation.tokens.push(token);
@@ -105,7 +116,10 @@ fn check_prompt(config: &Gpt2Config, prompt: &[u32]) -> Result<()> {
     match prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
         None => Ok(()),
         Some(token) => {
-            let problem = format!("holds token {token}, outside the model's vocabulary of {}", config.vocab_size);
+            let problem = format!(
+                "holds token {token}, outside the model's vocabulary of {}",
+                config.vocab_size
+            );
             Err(Error::text(problem))
         }
     }
@@ -122,7 +136,12 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn new(tokenizer: &Tokenizer, sampling: &'a Sampling) -> Self {
         let (stream, end_of_text) = (tokenizer.stream(), tokenizer.end_of_text());
-        Self { stream, end_of_text, stop: &sampling.stop, held: String::new() }
+        Self {
+            stream,
+            end_of_text,
+            stop: &sampling.stop,
+            held: String::new(),
+        }
     }
 
     /// Takes a token in; says whether it ends the text.
@@ -131,7 +150,11 @@ impl<'a> Writer<'a> {
             return Some(Finish::EndOfText);
         }
         self.held.push_str(&self.stream.push(token));
-        let earliest = self.stop.iter().filter_map(|stop| self.held.find(stop.as_str())).min()?;
+        let earliest = self
+            .stop
+            .iter()
+            .filter_map(|stop| self.held.find(stop.as_str()))
+            .min()?;
         self.held.truncate(earliest);
         Some(Finish::Stop)
     }
@@ -170,7 +193,10 @@ mod tests {
     fn written(stop: &[&str], text: &str) -> (Vec<String>, bool) {
         let tokenizer = Tokenizer::train(&["x"], 257).unwrap();
         let stop: Vec<String> = stop.iter().map(|&stop| stop.to_owned()).collect();
-        let sampling = Sampling { stop, ..Sampling::default() };
+        let sampling = Sampling {
+            stop,
+            ..Sampling::default()
+        };
         let mut writer = Writer::new(&tokenizer, &sampling);
         let mut parts = Vec::new();
         for token in tokenizer.encode(text).unwrap() {

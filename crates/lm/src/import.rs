@@ -20,11 +20,7 @@ use crate::tokenizer::Tokenizer;
 ///
 /// # Errors
 /// What is wrong, by the key, the tensor or the text at fault.
-pub fn import_hugging_face(
-    config_json: &[u8],
-    safetensors: &[u8],
-    tokenizer_json: &[u8],
-) -> Result<Bundle> {
+pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_json: &[u8]) -> Result<Bundle> {
     let config = Gpt2Config::from_json(config_json)?;
     let tokenizer = Tokenizer::from_json(tokenizer_json)?;
     Bundle::new(model(config, safetensors)?, tokenizer)
@@ -46,12 +42,23 @@ pub(crate) fn model(config: Gpt2Config, bytes: &[u8]) -> Result<Model> {
             head = Some(view);
         } else if let Some(index) = layout.entries.iter().position(|entry| entry.name == name) {
             if std::mem::replace(&mut found[index], true) {
-                return Err(Error::tensor(full_name, "is there twice, with and without the `transformer.` prefix"));
+                return Err(Error::tensor(
+                    full_name,
+                    "is there twice, with and without the `transformer.` prefix",
+                ));
             }
             let entry = &layout.entries[index];
-            read_tensor(&full_name, &view, &entry.shape, &mut parameters[entry.range.clone()])?;
+            read_tensor(
+                &full_name,
+                &view,
+                &entry.shape,
+                &mut parameters[entry.range.clone()],
+            )?;
         } else if !is_mask(name) {
-            return Err(Error::tensor(full_name, "is unknown in a GPT-2 of this shape: check `n_layer` in config.json"));
+            return Err(Error::tensor(
+                full_name,
+                "is unknown in a GPT-2 of this shape: check `n_layer` in config.json",
+            ));
         }
     }
     if let Some(index) = found.iter().position(|found| !found) {
@@ -63,7 +70,9 @@ pub(crate) fn model(config: Gpt2Config, bytes: &[u8]) -> Result<Model> {
 
 /// Buffers with the causal mask, which files of old `transformers` versions carry along.
 fn is_mask(name: &str) -> bool {
-    let Some((index, rest)) = name.strip_prefix("h.").and_then(|rest| rest.split_once('.')) else { return false };
+    let Some((index, rest)) = name.strip_prefix("h.").and_then(|rest| rest.split_once('.')) else {
+        return false;
+    };
     index.bytes().all(|byte| byte.is_ascii_digit()) && matches!(rest, "attn.bias" | "attn.masked_bias")
 }
 
@@ -74,23 +83,40 @@ fn check_head(head: Option<TensorView<'_>>, embedding: &Entry, parameters: &[f32
     if values == parameters[embedding.range.clone()] {
         Ok(())
     } else {
-        Err(Error::tensor("lm_head.weight", "differs from `wte.weight`: only models with a tied head are supported"))
+        Err(Error::tensor(
+            "lm_head.weight",
+            "differs from `wte.weight`: only models with a tied head are supported",
+        ))
     }
 }
 
 fn read_tensor(name: &str, view: &TensorView<'_>, shape: &[usize], target: &mut [f32]) -> Result<()> {
     if view.shape() != shape {
-        return Err(Error::tensor(name, format!("has shape {:?}, where config.json asks for {shape:?}", view.shape())));
+        return Err(Error::tensor(
+            name,
+            format!(
+                "has shape {:?}, where config.json asks for {shape:?}",
+                view.shape()
+            ),
+        ));
     }
     match view.dtype() {
         Dtype::F32 => widen(view.data(), target, f32::from_le_bytes),
         Dtype::F16 => widen(view.data(), target, |bytes| f16::from_le_bytes(bytes).to_f32()),
         Dtype::BF16 => widen(view.data(), target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        other => return Err(Error::tensor(name, format!("is of type {other}: only F32, F16 and BF16 are supported"))),
+        other => {
+            return Err(Error::tensor(
+                name,
+                format!("is of type {other}: only F32, F16 and BF16 are supported"),
+            ));
+        }
     }
     match target.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
-        Some(index) => Err(Error::tensor(name, format!("holds a value that is not finite, at index {index}"))),
+        Some(index) => Err(Error::tensor(
+            name,
+            format!("holds a value that is not finite, at index {index}"),
+        )),
     }
 }
 

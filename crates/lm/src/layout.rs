@@ -55,14 +55,27 @@ pub(crate) struct Layout {
 impl Layout {
     pub fn new(config: &Gpt2Config) -> Self {
         let width = config.n_embd;
-        let mut builder = Builder { entries: Vec::new(), total: 0 };
+        let mut builder = Builder {
+            entries: Vec::new(),
+            total: 0,
+        };
         let wte = builder.add("wte.weight", &[config.vocab_size, width]);
         let wpe = builder.add("wpe.weight", &[config.n_positions, width]);
-        let blocks = (0..config.n_layer).map(|index| builder.add_block(index, width)).collect();
+        let blocks = (0..config.n_layer)
+            .map(|index| builder.add_block(index, width))
+            .collect();
         let ln_f_weight = builder.add("ln_f.weight", &[width]);
         let ln_f_bias = builder.add("ln_f.bias", &[width]);
         let Builder { entries, total } = builder;
-        Self { entries, wte, wpe, blocks, ln_f_weight, ln_f_bias, total }
+        Self {
+            entries,
+            wte,
+            wpe,
+            blocks,
+            ln_f_weight,
+            ln_f_bias,
+            total,
+        }
     }
 }
 
@@ -75,7 +88,11 @@ impl Builder {
     fn add(&mut self, name: &str, shape: &[usize]) -> Range<usize> {
         let range = self.total..self.total + shape.iter().product::<usize>();
         self.total = range.end;
-        self.entries.push(Entry { name: name.to_owned(), shape: shape.to_vec(), range: range.clone() });
+        self.entries.push(Entry {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            range: range.clone(),
+        });
         range
     }
 

@@ -13,7 +13,10 @@ const BYTES: u64 = 4;
 /// Bytes that a [`Trainer`](crate::Trainer) holds: parameters, gradients, two moments, activations and the logits of
 /// a few rows; not counting a checkpoint, which takes three times the parameters while it is written.
 pub fn training_bytes(config: &Gpt2Config, options: &TrainOptions) -> u64 {
-    let shape = Shape { batch: options.batch, length: options.sequence };
+    let shape = Shape {
+        batch: options.batch,
+        length: options.sequence,
+    };
     let state = 4 * config.parameter_count() as u64;
     let logits = (HEAD_ROWS.min(shape.rows()) * config.vocab_size) as u64;
     let held_out = Scorer::numbers(config, options.sequence);
@@ -26,7 +29,11 @@ pub fn training_bytes(config: &Gpt2Config, options: &TrainOptions) -> u64 {
 pub fn inference_bytes(config: &Gpt2Config) -> u64 {
     let (context, width) = (config.n_positions, config.n_embd);
     let prompt = 17 * (context * width) as u64;
-    BYTES * (config.parameter_count() as u64 + Session::numbers(config, context) + prompt + 3 * config.vocab_size as u64)
+    BYTES
+        * (config.parameter_count() as u64
+            + Session::numbers(config, context)
+            + prompt
+            + 3 * config.vocab_size as u64)
 }
 
 /// Bytes that [`evaluate`](crate::evaluate()) holds: parameters and the activations of one block.
@@ -41,7 +48,11 @@ mod tests {
     #[test]
     fn estimates_of_the_small_gpt2_are_what_its_sizes_say() {
         let config = Gpt2Config::new(50257, 1024, 768, 12, 12).unwrap();
-        let options = TrainOptions { batch: 1, sequence: 1024, ..TrainOptions::default() };
+        let options = TrainOptions {
+            batch: 1,
+            sequence: 1024,
+            ..TrainOptions::default()
+        };
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         // 124 M parameters four times over are 2.0 GB; 12 blocks keep 16 × 768 numbers for each of 1024 tokens: 0.6 GB.
         assert!((2.6..3.1).contains(&gigabytes(training_bytes(&config, &options))));
@@ -57,11 +68,18 @@ mod tests {
             let made = Activations::new(&config, shape, keep);
             let block = |block: &crate::network::BlockActivations| {
                 2 * (block.scales_1.len() + block.scales_2.len())
-                    + [&block.normed_1, &block.queries, &block.keys, &block.values, &block.attended, &block.middle]
-                        .into_iter()
-                        .chain([&block.normed_2, &block.sums, &block.activated])
-                        .map(Vec::len)
-                        .sum::<usize>()
+                    + [
+                        &block.normed_1,
+                        &block.queries,
+                        &block.keys,
+                        &block.values,
+                        &block.attended,
+                        &block.middle,
+                    ]
+                    .into_iter()
+                    .chain([&block.normed_2, &block.sums, &block.activated])
+                    .map(Vec::len)
+                    .sum::<usize>()
             };
             let allocated = made.residual.iter().map(Vec::len).sum::<usize>()
                 + made.blocks.iter().map(block).sum::<usize>()
@@ -69,7 +87,11 @@ mod tests {
                 + made.final_normed.len()
                 + made.scratch.projected.len()
                 + made.scratch.narrow.len();
-            assert_eq!(Activations::numbers(&config, shape, keep), allocated as u64, "keep: {keep}");
+            assert_eq!(
+                Activations::numbers(&config, shape, keep),
+                allocated as u64,
+                "keep: {keep}"
+            );
         }
     }
 }

@@ -44,13 +44,25 @@ impl Model {
         for (index, entry) in layout.entries.iter().enumerate() {
             let values = &mut parameters[entry.range.clone()];
             if entry.decays() {
-                let deviation = if entry.name.ends_with("c_proj.weight") { residual } else { INITIAL_DEVIATION };
-                fill_normal(values, deviation, &mut Random::new("initial weights", seed, index as u64));
+                let deviation = if entry.name.ends_with("c_proj.weight") {
+                    residual
+                } else {
+                    INITIAL_DEVIATION
+                };
+                fill_normal(
+                    values,
+                    deviation,
+                    &mut Random::new("initial weights", seed, index as u64),
+                );
             } else if !entry.name.ends_with("bias") {
                 values.fill(1.0);
             }
         }
-        Ok(Self { config, layout, parameters })
+        Ok(Self {
+            config,
+            layout,
+            parameters,
+        })
     }
 
     /// Reads the tensors of a safetensors file (f32, f16 or bf16) as a model of this shape; see
@@ -66,10 +78,18 @@ impl Model {
     pub(crate) fn from_parameters(config: Gpt2Config, parameters: Vec<f32>) -> Result<Self> {
         let layout = Layout::new(&config);
         if parameters.len() != layout.total {
-            let problem = format!("a model of {} numbers was given {}", layout.total, parameters.len());
+            let problem = format!(
+                "a model of {} numbers was given {}",
+                layout.total,
+                parameters.len()
+            );
             return Err(Error::Bug { problem });
         }
-        Ok(Self { config, layout, parameters })
+        Ok(Self {
+            config,
+            layout,
+            parameters,
+        })
     }
 
     /// Its shape.
@@ -110,13 +130,20 @@ impl Model {
 
 impl std::fmt::Debug for Model {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Model").field("config", &self.config).finish_non_exhaustive()
+        formatter
+            .debug_struct("Model")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
 impl std::fmt::Debug for Tensor<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Tensor").field("name", &self.name).field("shape", &self.shape).finish_non_exhaustive()
+        formatter
+            .debug_struct("Tensor")
+            .field("name", &self.name)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
     }
 }
 
@@ -136,18 +163,31 @@ mod tests {
     fn fresh_weights_repeat_by_seed_and_have_the_right_spread() {
         let config = Gpt2Config::new(500, 16, 32, 2, 4).unwrap();
         let model = Model::random(config.clone(), 1).unwrap();
-        assert_eq!(model.parameters(), Model::random(config.clone(), 1).unwrap().parameters());
+        assert_eq!(
+            model.parameters(),
+            Model::random(config.clone(), 1).unwrap().parameters()
+        );
         assert_ne!(model.parameters(), Model::random(config, 2).unwrap().parameters());
         for tensor in model.tensors() {
             let count = tensor.values.len() as f64;
-            let deviation = (tensor.values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / count).sqrt();
+            let deviation = (tensor
+                .values
+                .iter()
+                .map(|&v| f64::from(v) * f64::from(v))
+                .sum::<f64>()
+                / count)
+                .sqrt();
             let expected = match tensor.name {
                 name if name.ends_with("c_proj.weight") => 0.01,
                 name if name.ends_with("bias") => 0.0,
                 name if name.contains("ln_") => 1.0,
                 _ => 0.02,
             };
-            assert!((deviation - expected).abs() < 0.002, "{}: {deviation}", tensor.name);
+            assert!(
+                (deviation - expected).abs() < 0.002,
+                "{}: {deviation}",
+                tensor.name
+            );
         }
     }
 

@@ -26,7 +26,14 @@ pub struct Sampling {
 
 impl Default for Sampling {
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, seed: 0, maximum_tokens: 64, stop: Vec::new() }
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            seed: 0,
+            maximum_tokens: 64,
+            stop: Vec::new(),
+        }
     }
 }
 
@@ -38,16 +45,28 @@ impl Sampling {
     pub fn check(&self) -> Result<()> {
         let (temperature, top_p) = (self.temperature, self.top_p);
         if !(0.0..=100.0).contains(&temperature) {
-            return Err(Error::options("temperature", format!("is {temperature}: it must be between 0 and 100")));
+            return Err(Error::options(
+                "temperature",
+                format!("is {temperature}: it must be between 0 and 100"),
+            ));
         }
         if !(top_p > 0.0 && top_p <= 1.0) {
-            return Err(Error::options("top_p", format!("is {top_p}: it must be above 0 and at most 1")));
+            return Err(Error::options(
+                "top_p",
+                format!("is {top_p}: it must be above 0 and at most 1"),
+            ));
         }
         if self.maximum_tokens == 0 {
-            return Err(Error::options("maximum_tokens", "is 0: ask for at least one token"));
+            return Err(Error::options(
+                "maximum_tokens",
+                "is 0: ask for at least one token",
+            ));
         }
         if self.stop.iter().any(String::is_empty) {
-            return Err(Error::options("stop", "holds an empty text, which would end every answer at once"));
+            return Err(Error::options(
+                "stop",
+                "holds an empty text, which would end every answer at once",
+            ));
         }
         Ok(())
     }
@@ -61,7 +80,10 @@ pub(crate) struct Sampler {
 
 impl Sampler {
     pub fn new(sampling: &Sampling) -> Self {
-        Self { sampling: sampling.clone(), random: Random::new("sampling", sampling.seed, 0) }
+        Self {
+            sampling: sampling.clone(),
+            random: Random::new("sampling", sampling.seed, 0),
+        }
     }
 
     /// The next token, from finite logits (at least one). One draw is taken for each token unless greedy.
@@ -79,13 +101,19 @@ impl Sampler {
             }
         }
         // Rounding can leave a hair's breadth: it belongs to the last candidate.
-        candidates.last().map_or_else(|| greedy(logits), |&(token, _)| token)
+        candidates
+            .last()
+            .map_or_else(|| greedy(logits), |&(token, _)| token)
     }
 
     /// Candidates and their weights, most likely first.
     fn candidates(&self, logits: &[f32]) -> Vec<(u32, f64)> {
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        order.sort_by(|&one, &other| logits[other as usize].total_cmp(&logits[one as usize]).then(one.cmp(&other)));
+        order.sort_by(|&one, &other| {
+            logits[other as usize]
+                .total_cmp(&logits[one as usize])
+                .then(one.cmp(&other))
+        });
         if self.sampling.top_k > 0 {
             order.truncate(self.sampling.top_k);
         }
@@ -94,7 +122,11 @@ impl Sampler {
         let weight = |&token: &u32| {
             // 0 × ∞ at a vanishing temperature: the largest keeps weight 1.
             let distance = logits[token as usize] - largest;
-            let power = if distance == 0.0 { 1.0 } else { math::exp(distance * inverse) };
+            let power = if distance == 0.0 {
+                1.0
+            } else {
+                math::exp(distance * inverse)
+            };
             (token, f64::from(power))
         };
         let mut candidates: Vec<(u32, f64)> = order.iter().map(weight).collect();
@@ -137,7 +169,11 @@ mod tests {
 
     #[test]
     fn draws_follow_the_probabilities_and_repeat_by_seed() {
-        let sampling = Sampling { temperature: 1.0, seed: 4, ..Sampling::default() };
+        let sampling = Sampling {
+            temperature: 1.0,
+            seed: 4,
+            ..Sampling::default()
+        };
         let logits = [0.0, (3.0_f32).ln()];
         let drawn = draws(sampling.clone(), &logits, 4000);
         let share = drawn.iter().filter(|&&token| token == 1).count() as f64 / 4000.0;
@@ -149,27 +185,72 @@ mod tests {
     #[test]
     fn top_k_and_top_p_leave_out_the_unlikely() {
         let logits = [1.0, 0.9, 0.8, -5.0];
-        let warm = Sampling { temperature: 1.0, ..Sampling::default() };
+        let warm = Sampling {
+            temperature: 1.0,
+            ..Sampling::default()
+        };
         let kept = |sampling: Sampling| {
             let mut seen = draws(sampling, &logits, 300);
             seen.sort_unstable();
             seen.dedup();
             seen
         };
-        assert_eq!(kept(Sampling { top_k: 2, ..warm.clone() }), [0, 1]);
-        assert_eq!(kept(Sampling { top_p: 0.99, ..warm.clone() }), [0, 1, 2]);
-        assert_eq!(kept(Sampling { top_p: 1e-9, ..warm.clone() }), [0]);
-        assert_eq!(kept(Sampling { temperature: 1e-30, ..warm }), [0]);
+        assert_eq!(
+            kept(Sampling {
+                top_k: 2,
+                ..warm.clone()
+            }),
+            [0, 1]
+        );
+        assert_eq!(
+            kept(Sampling {
+                top_p: 0.99,
+                ..warm.clone()
+            }),
+            [0, 1, 2]
+        );
+        assert_eq!(
+            kept(Sampling {
+                top_p: 1e-9,
+                ..warm.clone()
+            }),
+            [0]
+        );
+        assert_eq!(
+            kept(Sampling {
+                temperature: 1e-30,
+                ..warm
+            }),
+            [0]
+        );
     }
 
     #[test]
     fn options_out_of_range_are_named() {
         let base = Sampling::default;
         for (sampling, name) in [
-            (Sampling { temperature: f64::NAN, ..base() }, "temperature"),
+            (
+                Sampling {
+                    temperature: f64::NAN,
+                    ..base()
+                },
+                "temperature",
+            ),
             (Sampling { top_p: 0.0, ..base() }, "top_p"),
-            (Sampling { maximum_tokens: 0, ..base() }, "maximum_tokens"),
-            (Sampling { stop: vec![String::new()], ..base() }, "stop"),
+            (
+                Sampling {
+                    maximum_tokens: 0,
+                    ..base()
+                },
+                "maximum_tokens",
+            ),
+            (
+                Sampling {
+                    stop: vec![String::new()],
+                    ..base()
+                },
+                "stop",
+            ),
         ] {
             assert!(sampling.check().unwrap_err().to_string().contains(name));
         }

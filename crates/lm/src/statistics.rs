@@ -66,7 +66,9 @@ pub fn paired_difference(
     check(second, samples)?;
     if first.len() != second.len() {
         let (one, other) = (first.len(), second.len());
-        return Err(Error::text(format!("is not the same for both: {one} and {other} segments; score the same text")));
+        return Err(Error::text(format!(
+            "is not the same for both: {one} and {other} segments; score the same text"
+        )));
     }
     let values = resample(first.len(), samples, seed, |indices| {
         bits_per_byte(indices.iter().map(|&index| &first[index as usize]))
@@ -83,7 +85,10 @@ fn check(segments: &[Segment], samples: usize) -> Result<()> {
         return Err(Error::text("is too short: there is no scored segment"));
     }
     if !(1..=1_000_000).contains(&samples) {
-        return Err(Error::options("samples", format!("is {samples}: it must be between 1 and 1000000")));
+        return Err(Error::options(
+            "samples",
+            format!("is {samples}: it must be between 1 and 1000000"),
+        ));
     }
     Ok(())
 }
@@ -102,15 +107,25 @@ fn resample(count: usize, samples: usize, seed: u64, value: impl Fn(&[u32]) -> f
 }
 
 fn bits_per_byte<'a>(segments: impl Iterator<Item = &'a Segment>) -> f64 {
-    let (nats, bytes) = segments.fold((0.0, 0), |(nats, bytes), one| (nats + one.nats, bytes + one.bytes));
+    let (nats, bytes) = segments.fold((0.0, 0), |(nats, bytes), one| {
+        (nats + one.nats, bytes + one.bytes)
+    });
     nats / (bytes as f64 * std::f64::consts::LN_2)
 }
 
 fn interval(mut values: Vec<f64>) -> Interval {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
-    let at = |share: f64| values.get((share * last as f64).round() as usize).copied().unwrap_or(f64::NAN);
-    Interval { low: at(0.025), high: at(0.975) }
+    let at = |share: f64| {
+        values
+            .get((share * last as f64).round() as usize)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    Interval {
+        low: at(0.025),
+        high: at(0.975),
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +133,14 @@ mod tests {
     use super::*;
 
     fn segments(nats: impl Fn(usize) -> f64) -> Vec<Segment> {
-        (0..200).map(|index| Segment { bytes: 512, tokens: 100, nats: nats(index), correct: 1 }).collect()
+        (0..200)
+            .map(|index| Segment {
+                bytes: 512,
+                tokens: 100,
+                nats: nats(index),
+                correct: 1,
+            })
+            .collect()
     }
 
     #[test]
@@ -128,8 +150,14 @@ mod tests {
         let unit = 512.0 * std::f64::consts::LN_2;
         // Deviation 100 of each, so 100/√200 of the mean; 1.96 of those to either side.
         let half = 1.96 * 100.0 / 200.0_f64.sqrt() / unit;
-        assert!((interval.low - (700.0 / unit - half)).abs() < 0.1 * half, "{interval:?}");
-        assert!((interval.high - (700.0 / unit + half)).abs() < 0.1 * half, "{interval:?}");
+        assert!(
+            (interval.low - (700.0 / unit - half)).abs() < 0.1 * half,
+            "{interval:?}"
+        );
+        assert!(
+            (interval.high - (700.0 / unit + half)).abs() < 0.1 * half,
+            "{interval:?}"
+        );
         assert_eq!(interval, bootstrap_bits_per_byte(&spread, 2000, 1).unwrap());
         assert_ne!(interval, bootstrap_bits_per_byte(&spread, 2000, 2).unwrap());
     }
@@ -140,7 +168,11 @@ mod tests {
         let child = segments(|index| 598.0 + (index * 37 % 200) as f64 + (index % 2) as f64);
         let paired = paired_difference(&child, &parent, 1000, 1).unwrap();
         assert!(paired.favours_first() && !paired.favours_second(), "{paired:?}");
-        assert!(paired_difference(&parent, &child, 1000, 1).unwrap().favours_second());
+        assert!(
+            paired_difference(&parent, &child, 1000, 1)
+                .unwrap()
+                .favours_second()
+        );
         let same = paired_difference(&parent, &parent, 1000, 1).unwrap();
         assert!(!same.favours_first() && !same.favours_second());
     }
@@ -148,7 +180,12 @@ mod tests {
     #[test]
     fn different_texts_and_empty_scores_are_refused() {
         let some = segments(|_| 1.0);
-        assert!(paired_difference(&some, &some[1..], 10, 1).unwrap_err().to_string().contains("200 and 199"));
+        assert!(
+            paired_difference(&some, &some[1..], 10, 1)
+                .unwrap_err()
+                .to_string()
+                .contains("200 and 199")
+        );
         assert!(bootstrap_bits_per_byte(&[], 10, 1).is_err());
         assert!(bootstrap_bits_per_byte(&some, 0, 1).is_err());
     }

@@ -36,10 +36,16 @@ pub(crate) fn read(bytes: &[u8]) -> Result<SafeTensors<'_>> {
 pub(crate) fn header_bytes(prefix: &[u8]) -> Result<std::result::Result<&[u8], usize>> {
     /// As in the `safetensors` crate.
     const MAXIMUM_HEADER: u64 = 100_000_000;
-    let Some(length) = prefix.first_chunk::<8>() else { return Ok(Err(8)) };
+    let Some(length) = prefix.first_chunk::<8>() else {
+        return Ok(Err(8));
+    };
     let length = u64::from_le_bytes(*length);
     if length > MAXIMUM_HEADER {
-        return Err(Error::TooLarge { what: "the header of the tensor file", size: length, limit: MAXIMUM_HEADER });
+        return Err(Error::TooLarge {
+            what: "the header of the tensor file",
+            size: length,
+            limit: MAXIMUM_HEADER,
+        });
     }
     let end = 8 + length as usize;
     Ok(prefix.get(8..end).ok_or(end))
@@ -47,8 +53,10 @@ pub(crate) fn header_bytes(prefix: &[u8]) -> Result<std::result::Result<&[u8], u
 
 fn header(metadata: &[(&str, &str)], tensors: &[Tensor<'_>]) -> String {
     let mut parts = Vec::with_capacity(tensors.len() + 1);
-    let entries: Vec<String> =
-        metadata.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
+    let entries: Vec<String> = metadata
+        .iter()
+        .map(|(key, value)| format!("{}:{}", quoted(key), quoted(value)))
+        .collect();
     parts.push(format!("\"__metadata__\":{{{}}}", entries.join(",")));
     let mut offset = 0;
     for tensor in tensors {
@@ -56,7 +64,11 @@ fn header(metadata: &[(&str, &str)], tensors: &[Tensor<'_>]) -> String {
         let mut part = quoted(tensor.name);
         let shape: Vec<String> = tensor.shape.iter().map(usize::to_string).collect();
         // Writing to a String cannot fail.
-        let _ = write!(part, r#":{{"dtype":"F32","shape":[{}],"data_offsets":[{offset},{end}]}}"#, shape.join(","));
+        let _ = write!(
+            part,
+            r#":{{"dtype":"F32","shape":[{}],"data_offsets":[{offset},{end}]}}"#,
+            shape.join(",")
+        );
         parts.push(part);
         offset = end;
     }
@@ -76,12 +88,23 @@ mod tests {
         let values = [1.0, -2.5, f32::MIN_POSITIVE, 0.0, 7.0, 3.0];
         let tensors = || {
             [
-                Tensor { name: "b", shape: &[2, 2], values: &values[..4] },
-                Tensor { name: "a", shape: &[2], values: &values[4..] },
+                Tensor {
+                    name: "b",
+                    shape: &[2, 2],
+                    values: &values[..4],
+                },
+                Tensor {
+                    name: "a",
+                    shape: &[2],
+                    values: &values[4..],
+                },
             ]
         };
         let bytes = write(&[("z", "line\n\"quoted\" é"), ("a", "")], tensors()).unwrap();
-        assert_eq!(bytes, write(&[("z", "line\n\"quoted\" é"), ("a", "")], tensors()).unwrap());
+        assert_eq!(
+            bytes,
+            write(&[("z", "line\n\"quoted\" é"), ("a", "")], tensors()).unwrap()
+        );
         let file = read(&bytes).unwrap();
         let tensor = file.tensor("b").unwrap();
         assert_eq!(tensor.shape(), [2, 2]);

@@ -10,7 +10,10 @@ pub(crate) const MAXIMUM_THREADS: usize = 256;
 /// A pool of exactly `threads` threads. Their number never changes a bit of a result.
 pub(crate) fn pool(threads: usize) -> Result<ThreadPool> {
     if threads == 0 || threads > MAXIMUM_THREADS {
-        return Err(Error::options("threads", format!("is {threads}: it must be between 1 and {MAXIMUM_THREADS}")));
+        return Err(Error::options(
+            "threads",
+            format!("is {threads}: it must be between 1 and {MAXIMUM_THREADS}"),
+        ));
     }
     ThreadPoolBuilder::new()
         .num_threads(threads)

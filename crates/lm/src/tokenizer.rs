@@ -51,7 +51,8 @@ impl Tokenizer {
     /// A vocabulary below 257 or above 2^20, or texts that are all empty.
     pub fn train(texts: &[&str], vocabulary: usize) -> Result<Self> {
         if !(MINIMUM_VOCABULARY..=MAXIMUM_VOCABULARY).contains(&vocabulary) {
-            let problem = format!("is {vocabulary}: it must be between {MINIMUM_VOCABULARY} and {MAXIMUM_VOCABULARY}");
+            let problem =
+                format!("is {vocabulary}: it must be between {MINIMUM_VOCABULARY} and {MAXIMUM_VOCABULARY}");
             return Err(Error::options("vocabulary", problem));
         }
         if texts.iter().all(|text| text.is_empty()) {
@@ -68,19 +69,35 @@ impl Tokenizer {
     /// Anything but a lossless, deterministic byte-level BPE: other models, normalisers, an added prefix space,
     /// dropout, missing bytes.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(json).map_err(|source| Error::Json { what: "tokenizer.json", source })?;
+        let value = serde_json::from_slice(json).map_err(|source| Error::Json {
+            what: "tokenizer.json",
+            source,
+        })?;
         bytes::check_byte_level(&value)?;
-        let mut library = tokenizers::Tokenizer::from_bytes(json)
-            .map_err(|source| Error::TokenizerLibrary { action: "read tokenizer.json", source })?;
-        let failed = |source| Error::TokenizerLibrary { action: "switch truncation off", source };
+        let mut library =
+            tokenizers::Tokenizer::from_bytes(json).map_err(|source| Error::TokenizerLibrary {
+                action: "read tokenizer.json",
+                source,
+            })?;
+        let failed = |source| Error::TokenizerLibrary {
+            action: "switch truncation off",
+            source,
+        };
         library.with_truncation(None).map_err(failed)?;
         library.with_padding(None);
         // A text that spells a special token is text: nobody may end a document from inside it.
         library.set_encode_special_tokens(true);
         let bytes = bytes::token_bytes(&library)?;
         let end_of_text = library.token_to_id(END_OF_TEXT);
-        let inner = Inner { json: json.to_vec(), library, bytes: Arc::new(bytes), end_of_text };
-        let tokenizer = Self { inner: Arc::new(inner) };
+        let inner = Inner {
+            json: json.to_vec(),
+            library,
+            bytes: Arc::new(bytes),
+            end_of_text,
+        };
+        let tokenizer = Self {
+            inner: Arc::new(inner),
+        };
         tokenizer.check_lossless()?;
         Ok(tokenizer)
     }
@@ -102,11 +119,14 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let mut tokens = Vec::with_capacity(text.len() / 3);
         for piece in pieces(text) {
-            let encoding = self
-                .inner
-                .library
-                .encode_fast(piece, false)
-                .map_err(|source| Error::TokenizerLibrary { action: "encode a text", source })?;
+            let encoding =
+                self.inner
+                    .library
+                    .encode_fast(piece, false)
+                    .map_err(|source| Error::TokenizerLibrary {
+                        action: "encode a text",
+                        source,
+                    })?;
             tokens.extend_from_slice(encoding.get_ids());
         }
         Ok(tokens)
@@ -114,7 +134,11 @@ impl Tokenizer {
 
     /// The text of tokens. Bytes that are no UTF-8 become U+FFFD; ids that stand for nothing give nothing.
     pub fn decode(&self, tokens: &[u32]) -> String {
-        let bytes: Vec<u8> = tokens.iter().flat_map(|&token| self.token_bytes(token).unwrap_or_default()).copied().collect();
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|&token| self.token_bytes(token).unwrap_or_default())
+            .copied()
+            .collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -140,11 +164,16 @@ impl Tokenizer {
 
     /// A few awkward texts must survive the way there and back, whatever else the JSON asks for.
     fn check_lossless(&self) -> Result<()> {
-        for probe in ["Hello, world!\n\n  It's 1851\tand\r\nso on ", "\u{e9}\u{301} \u{4e16}\u{754c} \u{1f40b}\0\u{7f}"] {
+        for probe in [
+            "Hello, world!\n\n  It's 1851\tand\r\nso on ",
+            "\u{e9}\u{301} \u{4e16}\u{754c} \u{1f40b}\0\u{7f}",
+        ] {
             let bytes = self.encode(probe)?;
             if self.decode(&bytes) != probe {
                 let problem = "does not give back the text that it encodes: only lossless byte-level tokenizers are supported";
-                return Err(Error::Tokenizer { problem: problem.to_owned() });
+                return Err(Error::Tokenizer {
+                    problem: problem.to_owned(),
+                });
             }
         }
         Ok(())
@@ -153,7 +182,10 @@ impl Tokenizer {
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Tokenizer").field("vocabulary", &self.vocabulary()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Tokenizer")
+            .field("vocabulary", &self.vocabulary())
+            .finish_non_exhaustive()
     }
 }
 
@@ -174,8 +206,16 @@ fn train(texts: &[&str], vocabulary: usize) -> Result<String> {
         .with_decoder(Some(byte_level));
     tokenizer
         .train(&mut trainer, texts.iter().flat_map(|text| pieces(text)))
-        .map_err(|source| Error::TokenizerLibrary { action: "train on the texts", source })?;
-    tokenizer.to_string(false).map_err(|source| Error::TokenizerLibrary { action: "write tokenizer.json", source })
+        .map_err(|source| Error::TokenizerLibrary {
+            action: "train on the texts",
+            source,
+        })?;
+    tokenizer
+        .to_string(false)
+        .map_err(|source| Error::TokenizerLibrary {
+            action: "write tokenizer.json",
+            source,
+        })
 }
 
 /// Cuts a text into pieces that encode to the same tokens as the whole.

@@ -16,27 +16,35 @@ fn rows_per_task(width: usize) -> usize {
 pub(crate) fn add_bias_gelu(sums: &mut [f32], activated: &mut [f32], bias: &[f32]) {
     let width = bias.len();
     let piece = rows_per_task(width) * width;
-    sums.par_chunks_mut(piece).zip(activated.par_chunks_mut(piece)).for_each(|(sums, activated)| {
-        vectorise(|| {
-            for (sums, activated) in sums.chunks_exact_mut(width).zip(activated.chunks_exact_mut(width)) {
-                for ((sum, active), bias) in sums.iter_mut().zip(activated).zip(bias) {
-                    *sum += bias;
-                    *active = math::gelu(*sum);
+    sums.par_chunks_mut(piece)
+        .zip(activated.par_chunks_mut(piece))
+        .for_each(|(sums, activated)| {
+            vectorise(|| {
+                for (sums, activated) in sums
+                    .chunks_exact_mut(width)
+                    .zip(activated.chunks_exact_mut(width))
+                {
+                    for ((sum, active), bias) in sums.iter_mut().zip(activated).zip(bias) {
+                        *sum += bias;
+                        *active = math::gelu(*sum);
+                    }
                 }
-            }
+            });
         });
-    });
 }
 
 /// gradient ⊙= GELU'(sums).
 pub(crate) fn gelu_backward(gradient: &mut [f32], sums: &[f32]) {
-    gradient.par_chunks_mut(PIECE).zip(sums.par_chunks(PIECE)).for_each(|(gradient, sums)| {
-        vectorise(|| {
-            for (gradient, &sum) in gradient.iter_mut().zip(sums) {
-                *gradient *= math::gelu_slope(sum);
-            }
+    gradient
+        .par_chunks_mut(PIECE)
+        .zip(sums.par_chunks(PIECE))
+        .for_each(|(gradient, sums)| {
+            vectorise(|| {
+                for (gradient, &sum) in gradient.iter_mut().zip(sums) {
+                    *gradient *= math::gelu_slope(sum);
+                }
+            });
         });
-    });
 }
 
 /// output = residual + (sums + bias), row by row.
@@ -44,28 +52,34 @@ pub(crate) fn add_residual(output: &mut [f32], residual: &[f32], sums: &[f32], b
     let width = bias.len();
     let piece = rows_per_task(width) * width;
     let rows = output.par_chunks_mut(piece).zip(residual.par_chunks(piece));
-    rows.zip(sums.par_chunks(piece)).for_each(|((output, residual), sums)| {
-        vectorise(|| {
-            let rows = output.chunks_exact_mut(width).zip(residual.chunks_exact(width));
-            for ((output, residual), sums) in rows.zip(sums.chunks_exact(width)) {
-                for (((y, x), sum), bias) in output.iter_mut().zip(residual).zip(sums).zip(bias) {
-                    *y = x + (sum + bias);
+    rows.zip(sums.par_chunks(piece))
+        .for_each(|((output, residual), sums)| {
+            vectorise(|| {
+                let rows = output.chunks_exact_mut(width).zip(residual.chunks_exact(width));
+                for ((output, residual), sums) in rows.zip(sums.chunks_exact(width)) {
+                    for (((y, x), sum), bias) in output.iter_mut().zip(residual).zip(sums).zip(bias) {
+                        *y = x + (sum + bias);
+                    }
                 }
-            }
+            });
         });
-    });
 }
 
 /// Stores the sum of a token's row and a position's row for each token.
 pub(crate) fn embed(output: &mut [f32], tokens: &[u32], embedding: &[f32], positions: &[f32], length: usize) {
     let width = output.len() / tokens.len();
-    output.par_chunks_mut(width).zip(tokens).enumerate().with_min_len(32).for_each(|(index, (output, &token))| {
-        let embedding = &embedding[token as usize * width..];
-        let position = &positions[(index % length) * width..];
-        for ((y, e), p) in output.iter_mut().zip(embedding).zip(position) {
-            *y = e + p;
-        }
-    });
+    output
+        .par_chunks_mut(width)
+        .zip(tokens)
+        .enumerate()
+        .with_min_len(32)
+        .for_each(|(index, (output, &token))| {
+            let embedding = &embedding[token as usize * width..];
+            let position = &positions[(index % length) * width..];
+            for ((y, e), p) in output.iter_mut().zip(embedding).zip(position) {
+                *y = e + p;
+            }
+        });
 }
 
 /// What AdamW (Loshchilov and Hutter, arXiv 1711.05101) needs at one step.
@@ -93,8 +107,10 @@ pub(crate) fn adam(
     step: AdamStep,
 ) {
     let pieces = parameters.par_chunks_mut(PIECE).zip(first.par_chunks_mut(PIECE));
-    pieces.zip(second.par_chunks_mut(PIECE)).zip(gradients.par_chunks(PIECE)).for_each(
-        |(((parameters, first), second), gradients)| {
+    pieces
+        .zip(second.par_chunks_mut(PIECE))
+        .zip(gradients.par_chunks(PIECE))
+        .for_each(|(((parameters, first), second), gradients)| {
             vectorise(|| {
                 for (((p, m), v), g) in parameters.iter_mut().zip(first).zip(second).zip(gradients) {
                     let gradient = g * step.gradient_scale;
@@ -104,8 +120,7 @@ pub(crate) fn adam(
                     *p = *p * step.keep - step.rate * (*m / deviation);
                 }
             });
-        },
-    );
+        });
 }
 
 #[cfg(test)]
@@ -146,6 +161,9 @@ mod tests {
         };
         let (mut parameters, mut first, mut second) = ([1.0, 1.0], [0.0; 2], [0.0; 2]);
         adam(&mut parameters, &mut first, &mut second, &[3.0, -0.2], step);
-        assert!((parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] - 1.1).abs() < 1e-5, "{parameters:?}");
+        assert!(
+            (parameters[0] - 0.9).abs() < 1e-5 && (parameters[1] - 1.1).abs() < 1e-5,
+            "{parameters:?}"
+        );
     }
 }

@@ -65,7 +65,10 @@ fn row_score(logits: &[f32], target: usize, largest: f32, total: f32) -> Score {
 #[inline(always)]
 fn finish(logit: f32, largest: f32, total: f32, first: bool) -> Score {
     let nats = libm::log(f64::from(total)) + (f64::from(largest) - f64::from(logit));
-    Score { nats, correct: first && logit == largest }
+    Score {
+        nats,
+        correct: first && logit == largest,
+    }
 }
 
 #[cfg(test)]

@@ -27,8 +27,18 @@ pub(crate) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// Row-major `[rows, columns]` at the beginning of `values`.
     pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
-        assert!(values.len() >= rows * columns, "a matrix {rows} × {columns} over {} numbers", values.len());
-        Self { values, rows, columns, row_stride: columns, column_stride: 1 }
+        assert!(
+            values.len() >= rows * columns,
+            "a matrix {rows} × {columns} over {} numbers",
+            values.len()
+        );
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
     }
 
     /// The transpose, over the same numbers.
@@ -75,7 +85,11 @@ pub(crate) enum Work {
 /// target `[a.rows, b.columns]` = (target +) a · b, by rule 1 of the module.
 pub(crate) fn multiply(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work: Work) {
     assert_eq!(a.columns, b.rows, "a product of matrices that do not fit");
-    assert_eq!(target.len(), a.rows * b.columns, "a product into a target of another size");
+    assert_eq!(
+        target.len(),
+        a.rows * b.columns,
+        "a product into a target of another size"
+    );
     for first in (0..a.columns).step_by(K_BLOCK) {
         let depth = K_BLOCK.min(a.columns - first);
         let keep = start == Start::Keep || first > 0;
@@ -102,11 +116,20 @@ fn own_block(
         row_product::block(target, keep, a, b, row, first, range.clone());
     };
     if !shared {
-        target.chunks_mut(columns).enumerate().for_each(|(row, target)| product(row, 0, target));
+        target
+            .chunks_mut(columns)
+            .enumerate()
+            .for_each(|(row, target)| product(row, 0, target));
     } else if a.rows == 1 {
-        target.par_chunks_mut(STRIP).enumerate().for_each(|(strip, target)| product(0, strip * STRIP, target));
+        target
+            .par_chunks_mut(STRIP)
+            .enumerate()
+            .for_each(|(strip, target)| product(0, strip * STRIP, target));
     } else {
-        target.par_chunks_mut(columns).enumerate().for_each(|(row, target)| product(row, 0, target));
+        target
+            .par_chunks_mut(columns)
+            .enumerate()
+            .for_each(|(row, target)| product(row, 0, target));
     }
 }
 
@@ -197,7 +220,9 @@ mod tests {
     ];
 
     fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-        (0..rows * columns).map(|index| values[(index % rows) * columns + index / rows]).collect()
+        (0..rows * columns)
+            .map(|index| values[(index % rows) * columns + index / rows])
+            .collect()
     }
 
     fn check(rows: usize, columns: usize, depth: usize) {
@@ -208,7 +233,10 @@ mod tests {
         for start in [Start::Zero, Start::Keep] {
             let mut expected = before.clone();
             reference::multiply(&mut expected, start, &left, &right, rows, columns, depth);
-            for a in [Matrix::new(&left, rows, depth), Matrix::new(&left_turned, depth, rows).transposed()] {
+            for a in [
+                Matrix::new(&left, rows, depth),
+                Matrix::new(&left_turned, depth, rows).transposed(),
+            ] {
                 for b in [
                     Matrix::new(&right, depth, columns),
                     Matrix::new(&right_turned, columns, depth).transposed(),
@@ -216,8 +244,14 @@ mod tests {
                     for work in [Work::Shared, Work::Alone] {
                         let mut target = before.clone();
                         multiply(&mut target, start, a, b, work);
-                        let same = target.iter().zip(&expected).all(|(one, other)| one.to_bits() == other.to_bits());
-                        assert!(same, "{rows} × {columns} over {depth}, {start:?}, {work:?}, {a:.0?}, {b:.0?}");
+                        let same = target
+                            .iter()
+                            .zip(&expected)
+                            .all(|(one, other)| one.to_bits() == other.to_bits());
+                        assert!(
+                            same,
+                            "{rows} × {columns} over {depth}, {start:?}, {work:?}, {a:.0?}, {b:.0?}"
+                        );
                     }
                 }
             }
@@ -242,10 +276,22 @@ mod tests {
         let right = reference::numbers(depth * columns, 6);
         let b = Matrix::new(&right, depth, columns);
         let mut many = vec![0.0; rows * columns];
-        multiply(&mut many, Start::Zero, Matrix::new(&left, rows, depth), b, Work::Shared);
+        multiply(
+            &mut many,
+            Start::Zero,
+            Matrix::new(&left, rows, depth),
+            b,
+            Work::Shared,
+        );
         for row in 0..rows {
             let mut one = vec![0.0; columns];
-            multiply(&mut one, Start::Zero, Matrix::new(&left[row * depth..], 1, depth), b, Work::Shared);
+            multiply(
+                &mut one,
+                Start::Zero,
+                Matrix::new(&left[row * depth..], 1, depth),
+                b,
+                Work::Shared,
+            );
             assert_eq!(one, many[row * columns..(row + 1) * columns]);
         }
     }

@@ -21,20 +21,25 @@ pub(crate) fn layer_norm(
     epsilon: f32,
 ) {
     let width = weight.len();
-    let rows = output.par_chunks_mut(ROWS * width).zip(input.par_chunks(ROWS * width));
-    rows.zip(scales.par_chunks_mut(ROWS)).for_each(|((output, input), scales)| {
-        vectorise(|| {
-            for ((output, input), scale) in
-                output.chunks_exact_mut(width).zip(input.chunks_exact(width)).zip(scales)
-            {
-                *scale = row_scale(input, epsilon);
-                let [mean, inverse] = *scale;
-                for (((y, x), w), b) in output.iter_mut().zip(input).zip(weight).zip(bias) {
-                    *y = (x - mean) * inverse * w + b;
+    let rows = output
+        .par_chunks_mut(ROWS * width)
+        .zip(input.par_chunks(ROWS * width));
+    rows.zip(scales.par_chunks_mut(ROWS))
+        .for_each(|((output, input), scales)| {
+            vectorise(|| {
+                for ((output, input), scale) in output
+                    .chunks_exact_mut(width)
+                    .zip(input.chunks_exact(width))
+                    .zip(scales)
+                {
+                    *scale = row_scale(input, epsilon);
+                    let [mean, inverse] = *scale;
+                    for (((y, x), w), b) in output.iter_mut().zip(input).zip(weight).zip(bias) {
+                        *y = (x - mean) * inverse * w + b;
+                    }
                 }
-            }
+            });
         });
-    });
 }
 
 /// Adds the gradient of the input to `gradient`, given that of the output.
@@ -46,17 +51,21 @@ pub(crate) fn layer_norm_backward(
     weight: &[f32],
 ) {
     let width = weight.len();
-    let rows = gradient.par_chunks_mut(ROWS * width).zip(output_gradient.par_chunks(ROWS * width));
-    rows.zip(input.par_chunks(ROWS * width)).zip(scales.par_chunks(ROWS)).for_each(
-        |(((gradient, output_gradient), input), scales)| {
+    let rows = gradient
+        .par_chunks_mut(ROWS * width)
+        .zip(output_gradient.par_chunks(ROWS * width));
+    rows.zip(input.par_chunks(ROWS * width))
+        .zip(scales.par_chunks(ROWS))
+        .for_each(|(((gradient, output_gradient), input), scales)| {
             vectorise(|| {
-                let rows = gradient.chunks_exact_mut(width).zip(output_gradient.chunks_exact(width));
+                let rows = gradient
+                    .chunks_exact_mut(width)
+                    .zip(output_gradient.chunks_exact(width));
                 for (((gradient, upper), input), scale) in rows.zip(input.chunks_exact(width)).zip(scales) {
                     row_backward(gradient, upper, input, *scale, weight);
                 }
             });
-        },
-    );
+        });
 }
 
 /// Adds the gradients of weight and bias.
@@ -71,7 +80,11 @@ pub(crate) fn layer_norm_parameters_backward(
     add_column_sums(weight_gradient, scales.len(), |row, first, sums| {
         let [mean, inverse] = scales[row];
         let start = row * width + first;
-        for ((sum, upper), x) in sums.iter_mut().zip(&output_gradient[start..]).zip(&input[start..]) {
+        for ((sum, upper), x) in sums
+            .iter_mut()
+            .zip(&output_gradient[start..])
+            .zip(&input[start..])
+        {
             *sum += upper * ((x - mean) * inverse);
         }
     });
@@ -92,13 +105,21 @@ fn row_scale(row: &[f32], epsilon: f32) -> RowScale {
 
 /// With n the normalised row and g = upper ⊙ weight: dx = (g − mean(g) − n·mean(g ⊙ n)) / deviation.
 #[inline(always)]
-fn row_backward(gradient: &mut [f32], upper: &[f32], input: &[f32], [mean, inverse]: RowScale, weight: &[f32]) {
+fn row_backward(
+    gradient: &mut [f32],
+    upper: &[f32],
+    input: &[f32],
+    [mean, inverse]: RowScale,
+    weight: &[f32],
+) {
     let count = gradient.len() as f32;
     // Both sums over the same g; the second needs three rows, so g ⊙ n is kept in the lanes' order by hand.
     let mean_of_gradient = sum_pairs(upper, weight, |upper, weight| upper * weight) / count;
     let mut lanes = [0.0; super::LANES];
-    for ((upper, weight), input) in
-        upper.chunks(super::LANES).zip(weight.chunks(super::LANES)).zip(input.chunks(super::LANES))
+    for ((upper, weight), input) in upper
+        .chunks(super::LANES)
+        .zip(weight.chunks(super::LANES))
+        .zip(input.chunks(super::LANES))
     {
         for (((lane, u), w), x) in lanes.iter_mut().zip(upper).zip(weight).zip(input) {
             *lane += u * w * ((x - mean) * inverse);
@@ -124,11 +145,11 @@ mod tests {
             let (weight, bias) = (reference::numbers(width, 2), reference::numbers(width, 3));
             let (mut output, mut scales) = (vec![0.0; rows * width], vec![[0.0; 2]; rows]);
             layer_norm(&mut output, &mut scales, &input, &weight, &bias, 1e-5);
-            for row in 0..rows {
-                let range = row * width..(row + 1) * width;
-                let (expected, mean, scale) = reference::layer_norm(&input[range.clone()], &weight, &bias, 1e-5);
-                assert_eq!(output[range], expected);
-                assert_eq!(scales[row], [mean, scale]);
+            let made = output.chunks(width).zip(input.chunks(width)).zip(scales);
+            for ((output, input), scale) in made {
+                let (expected, mean, inverse) = reference::layer_norm(input, &weight, &bias, 1e-5);
+                assert_eq!(output, expected);
+                assert_eq!(scale, [mean, inverse]);
             }
         }
     }

@@ -70,7 +70,10 @@ pub(crate) fn maximum(values: &[f32]) -> f32 {
             lanes[lane] = larger(lanes[lane], chunk[lane]);
         }
     }
-    rest.iter().fold(lanes.into_iter().fold(f32::NEG_INFINITY, larger), |a, &b| larger(a, b))
+    rest.iter()
+        .fold(lanes.into_iter().fold(f32::NEG_INFINITY, larger), |a, &b| {
+            larger(a, b)
+        })
 }
 
 /// Adds to `totals[c]` the sum over rows of `value(row, c)` of a matrix `[rows, columns]`; rule 3 of the module.
@@ -81,20 +84,23 @@ pub(crate) fn add_column_sums(
     rows: usize,
     add_row: impl Fn(usize, usize, &mut [f32]) + Sync,
 ) {
-    totals.par_chunks_mut(STRIP).enumerate().for_each(|(strip, totals)| {
-        vectorise(|| {
-            for start in (0..rows).step_by(K_BLOCK) {
-                let mut sums = [0.0; STRIP];
-                let sums = &mut sums[..totals.len()];
-                for row in start..rows.min(start + K_BLOCK) {
-                    add_row(row, strip * STRIP, sums);
+    totals
+        .par_chunks_mut(STRIP)
+        .enumerate()
+        .for_each(|(strip, totals)| {
+            vectorise(|| {
+                for start in (0..rows).step_by(K_BLOCK) {
+                    let mut sums = [0.0; STRIP];
+                    let sums = &mut sums[..totals.len()];
+                    for row in start..rows.min(start + K_BLOCK) {
+                        add_row(row, strip * STRIP, sums);
+                    }
+                    for (total, sum) in totals.iter_mut().zip(sums) {
+                        *total += *sum;
+                    }
                 }
-                for (total, sum) in totals.iter_mut().zip(sums) {
-                    *total += *sum;
-                }
-            }
+            });
         });
-    });
 }
 
 /// Σ v² in f64 over pieces of fixed size.
@@ -126,11 +132,17 @@ mod tests {
         for length in [0, 1, 7, 15, 16, 17, 31, 32, 33, 100, 257] {
             let values = reference::numbers(length, 1);
             let others = reference::numbers(length, 2);
-            assert_eq!(sum(&values, |v| v * v).to_bits(), reference::sum(&values, |v| v * v).to_bits());
+            assert_eq!(
+                sum(&values, |v| v * v).to_bits(),
+                reference::sum(&values, |v| v * v).to_bits()
+            );
             let products: Vec<f32> = values.iter().zip(&others).map(|(a, b)| a * b).collect();
             let pairs = sum_pairs(&values, &others, |a, b| a * b);
             assert_eq!(pairs.to_bits(), reference::sum(&products, |v| v).to_bits());
-            assert_eq!(maximum(&values), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+            assert_eq!(
+                maximum(&values),
+                values.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+            );
         }
     }
 

@@ -5,7 +5,9 @@ use super::{K_BLOCK, LANES, Start, math};
 /// Awkward but tame numbers of both signs, the same for the same seed.
 pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut random = crate::random::Random::new("test numbers", seed, 0);
-    (0..count).map(|_| (random.unit_f64() * 4.0 - 2.0) as f32).collect()
+    (0..count)
+        .map(|_| (random.unit_f64() * 4.0 - 2.0) as f32)
+        .collect()
 }
 
 /// Rule 1: row-major a `[rows, depth]` · b `[depth, columns]`.
@@ -26,7 +28,11 @@ pub(crate) fn multiply(
                 for k in first..depth.min(first + K_BLOCK) {
                     chain = a[row * depth + k].mul_add(b[k * columns + column], chain);
                 }
-                *element = if first == 0 && start == Start::Zero { chain } else { *element + chain };
+                *element = if first == 0 && start == Start::Zero {
+                    chain
+                } else {
+                    *element + chain
+                };
             }
         }
     }
@@ -66,8 +72,14 @@ pub(crate) fn column_sums(values: &[f32], columns: usize, before: f32) -> Vec<f3
 
 /// Softmax of `scale` × the first `visible` scores; zero beyond.
 pub(crate) fn softmax(scores: &[f32], visible: usize, scale: f32) -> Vec<f32> {
-    let largest = scores[..visible].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let powers: Vec<f32> = scores[..visible].iter().map(|score| math::exp((score - largest) * scale)).collect();
+    let largest = scores[..visible]
+        .iter()
+        .copied()
+        .fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = scores[..visible]
+        .iter()
+        .map(|score| math::exp((score - largest) * scale))
+        .collect();
     let inverse = 1.0 / sum(&powers, |power| power);
     let mut result: Vec<f32> = powers.iter().map(|power| power * inverse).collect();
     result.resize(scores.len(), 0.0);
@@ -80,6 +92,10 @@ pub(crate) fn layer_norm(row: &[f32], weight: &[f32], bias: &[f32], epsilon: f32
     let mean = sum(row, |value| value) / count;
     let variance = sum(row, |value| (value - mean) * (value - mean)) / count;
     let scale = 1.0 / (variance + epsilon).sqrt();
-    let normed = row.iter().zip(weight.iter().zip(bias)).map(|(x, (w, b))| (x - mean) * scale * w + b).collect();
+    let normed = row
+        .iter()
+        .zip(weight.iter().zip(bias))
+        .map(|(x, (w, b))| (x - mean) * scale * w + b)
+        .collect();
     (normed, mean, scale)
 }

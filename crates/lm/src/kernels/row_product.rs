@@ -4,7 +4,6 @@
 use std::ops::Range;
 
 use super::matmul::Matrix;
-use super::simd::vectorise;
 
 /// Columns kept in registers while k runs, where the right matrix is row-major.
 const WIDE: usize = 64;
@@ -21,35 +20,70 @@ pub(super) fn block(
     first: usize,
     range: Range<usize>,
 ) {
-    vectorise(|| {
-        let mut factors = [0.0; super::K_BLOCK];
-        let factors = &mut factors[..range.len()];
-        let values = a.from(row, range.start);
-        for (index, factor) in factors.iter_mut().enumerate() {
-            *factor = values[index * a.column_stride()];
-        }
-        if b.column_stride() == 1 {
-            tiles::<WIDE>(target, keep, |column, sums| {
-                rows_of(b.from(range.start, first + column), b.row_stride(), factors, sums);
-            });
-        } else {
-            tiles::<NARROW>(target, keep, |column, sums| {
-                columns_of(b.from(range.start, first + column), b, factors, sums);
-            });
-        }
+    let mut factors = [0.0; super::K_BLOCK];
+    let factors = &mut factors[..range.len()];
+    let values = a.from(row, range.start);
+    for (index, factor) in factors.iter_mut().enumerate() {
+        *factor = values[index * a.column_stride()];
+    }
+    pulp::Arch::new().dispatch(RowBlock {
+        target,
+        keep,
+        factors,
+        b,
+        first,
+        start: range.start,
     });
 }
 
-/// Runs `sum` on the target's columns in tiles, the last one shorter, and stores or adds what it gives.
-#[inline(always)]
-fn tiles<const TILE: usize>(target: &mut [f32], keep: bool, sum: impl Fn(usize, &mut [f32])) {
-    for (index, tile) in target.chunks_mut(TILE).enumerate() {
-        let mut sums = [0.0; TILE];
-        let sums = &mut sums[..tile.len()];
-        sum(index * TILE, sums);
-        for (value, &sum) in tile.iter_mut().zip(sums.iter()) {
-            *value = if keep { *value + sum } else { sum };
+/// The work of [`block`], with the row's factors gathered.
+///
+/// A type and not a closure, so that all of it is inlined into the code for the instruction set: a fused
+/// multiply-add left outside would be a function call.
+struct RowBlock<'a> {
+    target: &'a mut [f32],
+    keep: bool,
+    factors: &'a [f32],
+    b: Matrix<'a>,
+    first: usize,
+    start: usize,
+}
+
+impl pulp::WithSimd for RowBlock<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: pulp::Simd>(self, _: S) {
+        let Self {
+            target,
+            keep,
+            factors,
+            b,
+            first,
+            start,
+        } = self;
+        if b.column_stride() == 1 {
+            for (index, tile) in target.chunks_mut(WIDE).enumerate() {
+                let mut sums = [0.0; WIDE];
+                let sums = &mut sums[..tile.len()];
+                rows_of(b.from(start, first + index * WIDE), b.row_stride(), factors, sums);
+                store(tile, sums, keep);
+            }
+        } else {
+            for (index, tile) in target.chunks_mut(NARROW).enumerate() {
+                let mut sums = [0.0; NARROW];
+                let sums = &mut sums[..tile.len()];
+                columns_of(b.from(start, first + index * NARROW), b, factors, sums);
+                store(tile, sums, keep);
+            }
         }
+    }
+}
+
+#[inline(always)]
+fn store(tile: &mut [f32], sums: &[f32], keep: bool) {
+    for (value, &sum) in tile.iter_mut().zip(sums) {
+        *value = if keep { *value + sum } else { sum };
     }
 }
 
@@ -81,7 +115,8 @@ fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) 
     let depth = factors.len();
     let (down, across) = (b.row_stride(), b.column_stride());
     if down == 1 && sums.len() == NARROW {
-        let columns: [&[f32]; NARROW] = std::array::from_fn(|lane| &values[lane * across..lane * across + depth]);
+        let columns: [&[f32]; NARROW] =
+            std::array::from_fn(|lane| &values[lane * across..lane * across + depth]);
         let mut chains = [0.0; NARROW];
         for (index, &factor) in factors.iter().enumerate() {
             for lane in 0..NARROW {

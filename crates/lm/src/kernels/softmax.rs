@@ -1,8 +1,8 @@
 //! Causal softmax of attention scores.
 
+use super::math;
 use super::reduce::{maximum, sum, sum_pairs};
 use super::simd::vectorise;
-use super::math;
 
 /// Turns scores into probabilities in place: row r of `[rows, columns]` sees the first `first + r + 1` columns; what
 /// it does not see becomes 0. `scale` multiplies the scores.
@@ -27,10 +27,13 @@ pub(crate) fn causal_softmax(scores: &mut [f32], columns: usize, first: usize, s
 /// p ⊙ (dp − Σ p·dp) × scale. Hidden columns have p = 0 and get 0.
 pub(crate) fn softmax_backward(gradients: &mut [f32], probabilities: &[f32], columns: usize, scale: f32) {
     vectorise(|| {
-        for (gradients, probabilities) in
-            gradients.chunks_exact_mut(columns).zip(probabilities.chunks_exact(columns))
+        for (gradients, probabilities) in gradients
+            .chunks_exact_mut(columns)
+            .zip(probabilities.chunks_exact(columns))
         {
-            let mean = sum_pairs(gradients, probabilities, |gradient, probability| gradient * probability);
+            let mean = sum_pairs(gradients, probabilities, |gradient, probability| {
+                gradient * probability
+            });
             for (gradient, probability) in gradients.iter_mut().zip(probabilities) {
                 *gradient = probability * (*gradient - mean) * scale;
             }

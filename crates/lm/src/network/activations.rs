@@ -64,7 +64,11 @@ pub(crate) struct Scratch {
 impl Activations {
     pub fn new(config: &Gpt2Config, shape: Shape, keep: bool) -> Self {
         let (rows, width) = (shape.rows(), config.n_embd);
-        let (streams, blocks) = if keep { (config.n_layer + 1, config.n_layer) } else { (2, 1) };
+        let (streams, blocks) = if keep {
+            (config.n_layer + 1, config.n_layer)
+        } else {
+            (2, 1)
+        };
         Self {
             shape,
             residual: (0..streams).map(|_| vec![0.0; rows * width]).collect(),
@@ -107,6 +111,9 @@ impl BlockActivations {
 
 impl Scratch {
     pub fn new(rows: usize, width: usize) -> Self {
-        Self { projected: vec![0.0; rows * 3 * width], narrow: vec![0.0; rows * width] }
+        Self {
+            projected: vec![0.0; rows * 3 * width],
+            narrow: vec![0.0; rows * width],
+        }
     }
 }

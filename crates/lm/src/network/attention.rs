@@ -28,12 +28,17 @@ pub(crate) fn attend(
     first: usize,
     scores: &mut Vec<f32>,
 ) {
-    let blocks = output.chunks_mut(QUERIES * head_width).zip(queries.chunks(QUERIES * head_width));
+    let blocks = output
+        .chunks_mut(QUERIES * head_width)
+        .zip(queries.chunks(QUERIES * head_width));
     for (index, (output, queries)) in blocks.enumerate() {
         let (rows, start) = (queries.len() / head_width, first + index * QUERIES);
         probabilities(scores, queries, keys, head_width, start);
         let seen = start + rows;
-        let (p, v) = (Matrix::new(scores, rows, seen), Matrix::new(values, seen, head_width));
+        let (p, v) = (
+            Matrix::new(scores, rows, seen),
+            Matrix::new(values, seen, head_width),
+        );
         multiply(output, Start::Zero, p, v, Work::Alone);
     }
 }
@@ -57,7 +62,11 @@ pub(crate) fn attend_backward(
     gradients.keys.fill(0.0);
     gradients.values.fill(0.0);
     let block = QUERIES * head_width;
-    let blocks = gradients.queries.chunks_mut(block).zip(queries.chunks(block)).zip(output_gradient.chunks(block));
+    let blocks = gradients
+        .queries
+        .chunks_mut(block)
+        .zip(queries.chunks(block))
+        .zip(output_gradient.chunks(block));
     for (index, ((query_gradient, queries), upper)) in blocks.enumerate() {
         let (rows, start) = (queries.len() / head_width, index * QUERIES);
         let seen = start + rows;
@@ -69,27 +78,46 @@ pub(crate) fn attend_backward(
         multiply(slopes, Start::Zero, upper, v.transposed(), Work::Alone);
         softmax_backward(slopes, scores, seen, score_scale(head_width));
         let slope = Matrix::new(slopes, rows, seen);
-        let (q, k) = (Matrix::new(queries, rows, head_width), Matrix::new(keys, seen, head_width));
+        let (q, k) = (
+            Matrix::new(queries, rows, head_width),
+            Matrix::new(keys, seen, head_width),
+        );
         multiply(query_gradient, Start::Zero, slope, k, Work::Alone);
         let filled = seen * head_width;
-        multiply(&mut gradients.keys[..filled], Start::Keep, slope.transposed(), q, Work::Alone);
-        multiply(&mut gradients.values[..filled], Start::Keep, p.transposed(), upper, Work::Alone);
+        multiply(
+            &mut gradients.keys[..filled],
+            Start::Keep,
+            slope.transposed(),
+            q,
+            Work::Alone,
+        );
+        multiply(
+            &mut gradients.values[..filled],
+            Start::Keep,
+            p.transposed(),
+            upper,
+            Work::Alone,
+        );
     }
 }
 
 /// Lays head-major results side by side: `[rows, width]`.
 pub(crate) fn merge_heads(output: &mut [f32], heads: &[f32], shape: Shape, width: usize, head_width: usize) {
     let count = width / head_width;
-    output.par_chunks_mut(width).enumerate().with_min_len(32).for_each(|(row, output)| {
-        let (sequence, position) = (row / shape.length, row % shape.length);
-        for (head, output) in output.chunks_exact_mut(head_width).enumerate() {
-            let start = ((sequence * count + head) * shape.length + position) * head_width;
-            for (value, &found) in output.iter_mut().zip(&heads[start..]) {
-                // −0 becomes +0: see `attend`.
-                *value = found + 0.0;
+    output
+        .par_chunks_mut(width)
+        .enumerate()
+        .with_min_len(32)
+        .for_each(|(row, output)| {
+            let (sequence, position) = (row / shape.length, row % shape.length);
+            for (head, output) in output.chunks_exact_mut(head_width).enumerate() {
+                let start = ((sequence * count + head) * shape.length + position) * head_width;
+                for (value, &found) in output.iter_mut().zip(&heads[start..]) {
+                    // −0 becomes +0: see `attend`.
+                    *value = found + 0.0;
+                }
             }
-        }
-    });
+        });
 }
 
 /// Takes one part (0 queries, 1 keys, 2 values) of `projected` `[rows, 3 × width]`, adds its bias, head-major.
@@ -103,16 +131,19 @@ pub(crate) fn split_heads(
 ) {
     let width = bias.len() / 3;
     let count = width / head_width;
-    heads.par_chunks_mut(shape.length * head_width).enumerate().for_each(|(index, head)| {
-        let (sequence, column) = (index / count, part * width + (index % count) * head_width);
-        let bias = &bias[column..column + head_width];
-        for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
-            let row = &projected[(sequence * shape.length + position) * 3 * width + column..];
-            for ((value, x), b) in values.iter_mut().zip(row).zip(bias) {
-                *value = x + b;
+    heads
+        .par_chunks_mut(shape.length * head_width)
+        .enumerate()
+        .for_each(|(index, head)| {
+            let (sequence, column) = (index / count, part * width + (index % count) * head_width);
+            let bias = &bias[column..column + head_width];
+            for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
+                let row = &projected[(sequence * shape.length + position) * 3 * width + column..];
+                for ((value, x), b) in values.iter_mut().zip(row).zip(bias) {
+                    *value = x + b;
+                }
             }
-        }
-    });
+        });
 }
 
 /// Probabilities of a block of queries at positions `start`.. over the keys up to the last of them.
@@ -120,7 +151,10 @@ fn probabilities(scores: &mut Vec<f32>, queries: &[f32], keys: &[f32], head_widt
     let rows = queries.len() / head_width;
     let seen = start + rows;
     scores.resize(rows * seen, 0.0);
-    let (q, k) = (Matrix::new(queries, rows, head_width), Matrix::new(keys, seen, head_width));
+    let (q, k) = (
+        Matrix::new(queries, rows, head_width),
+        Matrix::new(keys, seen, head_width),
+    );
     multiply(scores, Start::Zero, q, k.transposed(), Work::Alone);
     causal_softmax(scores, seen, start, score_scale(head_width));
 }

@@ -61,18 +61,41 @@ pub(crate) fn backward(
 ) {
     let shape = activations.shape;
     buffers.stream.fill(0.0);
-    let norm = NormPlace { weight: &layout.ln_f_weight, bias: &layout.ln_f_bias };
+    let norm = NormPlace {
+        weight: &layout.ln_f_weight,
+        bias: &layout.ln_f_bias,
+    };
     let last = &activations.residual[config.n_layer];
-    norm_backward(buffers, norm, parameters, gradients, last, &activations.final_scales);
+    norm_backward(
+        buffers,
+        norm,
+        parameters,
+        gradients,
+        last,
+        &activations.final_scales,
+    );
     for (index, ranges) in layout.blocks.iter().enumerate().rev() {
         let (kept, input) = (&activations.blocks[index], &activations.residual[index]);
         mlp_backward(parameters, ranges, kept, gradients, buffers);
         attention_backward(config, parameters, ranges, shape, kept, gradients, buffers);
-        let norm = NormPlace { weight: &ranges.ln_1_weight, bias: &ranges.ln_1_bias };
+        let norm = NormPlace {
+            weight: &ranges.ln_1_weight,
+            bias: &ranges.ln_1_bias,
+        };
         norm_backward(buffers, norm, parameters, gradients, input, &kept.scales_1);
     }
-    add_positions(&mut gradients[layout.wpe.clone()], &buffers.stream, shape, config.n_embd);
-    add_tokens(&mut gradients[layout.wte.clone()], &buffers.stream, tokens, config.n_embd);
+    add_positions(
+        &mut gradients[layout.wpe.clone()],
+        &buffers.stream,
+        shape,
+        config.n_embd,
+    );
+    add_tokens(
+        &mut gradients[layout.wte.clone()],
+        &buffers.stream,
+        tokens,
+        config.n_embd,
+    );
 }
 
 #[derive(Clone, Copy)]
@@ -93,7 +116,13 @@ fn norm_backward(
     // Weight and bias lie side by side in the layout.
     let (weights, biases) = gradients[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
     layer_norm_parameters_backward(weights, biases, &buffers.narrow, input, scales);
-    layer_norm_backward(&mut buffers.stream, &buffers.narrow, input, scales, at(parameters, place.weight));
+    layer_norm_backward(
+        &mut buffers.stream,
+        &buffers.narrow,
+        input,
+        scales,
+        at(parameters, place.weight),
+    );
 }
 
 /// From the stream after the MLP to the stream before it.
@@ -105,12 +134,35 @@ fn mlp_backward(
     buffers: &mut BackwardBuffers,
 ) {
     let width = ranges.ln_2_weight.len();
-    let projection = Projection { weight: &ranges.mlp_proj_weight, bias: &ranges.mlp_proj_bias, inner: 4 * width };
-    projection.backward(&mut buffers.wide, &buffers.stream, &kept.activated, parameters, gradients);
+    let projection = Projection {
+        weight: &ranges.mlp_proj_weight,
+        bias: &ranges.mlp_proj_bias,
+        inner: 4 * width,
+    };
+    projection.backward(
+        &mut buffers.wide,
+        &buffers.stream,
+        &kept.activated,
+        parameters,
+        gradients,
+    );
     elementwise::gelu_backward(&mut buffers.wide, &kept.sums);
-    let projection = Projection { weight: &ranges.c_fc_weight, bias: &ranges.c_fc_bias, inner: width };
-    projection.backward(&mut buffers.narrow, &buffers.wide, &kept.normed_2, parameters, gradients);
-    let norm = NormPlace { weight: &ranges.ln_2_weight, bias: &ranges.ln_2_bias };
+    let projection = Projection {
+        weight: &ranges.c_fc_weight,
+        bias: &ranges.c_fc_bias,
+        inner: width,
+    };
+    projection.backward(
+        &mut buffers.narrow,
+        &buffers.wide,
+        &kept.normed_2,
+        parameters,
+        gradients,
+    );
+    let norm = NormPlace {
+        weight: &ranges.ln_2_weight,
+        bias: &ranges.ln_2_bias,
+    };
     norm_backward(buffers, norm, parameters, gradients, &kept.middle, &kept.scales_2);
 }
 
@@ -125,23 +177,56 @@ fn attention_backward(
     buffers: &mut BackwardBuffers,
 ) {
     let (width, head_width) = (config.n_embd, config.head_width());
-    let projection = Projection { weight: &ranges.attn_proj_weight, bias: &ranges.attn_proj_bias, inner: width };
-    projection.backward(&mut buffers.narrow, &buffers.stream, &kept.attended, parameters, gradients);
+    let projection = Projection {
+        weight: &ranges.attn_proj_weight,
+        bias: &ranges.attn_proj_bias,
+        inner: width,
+    };
+    projection.backward(
+        &mut buffers.narrow,
+        &buffers.stream,
+        &kept.attended,
+        parameters,
+        gradients,
+    );
     unmerge(&mut buffers.heads, &buffers.narrow, shape, width, head_width);
     let head = shape.length * head_width;
-    let targets = buffers.queries.par_chunks_mut(head).zip(buffers.keys.par_chunks_mut(head));
-    let targets = targets.zip(buffers.values.par_chunks_mut(head)).zip(buffers.heads.par_chunks(head));
-    let inputs = kept.queries.par_chunks(head).zip(kept.keys.par_chunks(head)).zip(kept.values.par_chunks(head));
+    let targets = buffers
+        .queries
+        .par_chunks_mut(head)
+        .zip(buffers.keys.par_chunks_mut(head));
+    let targets = targets
+        .zip(buffers.values.par_chunks_mut(head))
+        .zip(buffers.heads.par_chunks(head));
+    let inputs = kept
+        .queries
+        .par_chunks(head)
+        .zip(kept.keys.par_chunks(head))
+        .zip(kept.values.par_chunks(head));
     targets.zip(inputs).for_each_init(
         || (Vec::new(), Vec::new()),
         |(scores, slopes), ((((queries, keys), values), upper), ((q, k), v))| {
-            let gradients = HeadGradients { queries, keys, values };
+            let gradients = HeadGradients {
+                queries,
+                keys,
+                values,
+            };
             attend_backward(gradients, upper, [q, k, v], head_width, [scores, slopes]);
         },
     );
     let joined = &mut buffers.wide[..shape.rows() * 3 * width];
-    join_parts(joined, [&buffers.queries, &buffers.keys, &buffers.values], shape, width, head_width);
-    let projection = Projection { weight: &ranges.c_attn_weight, bias: &ranges.c_attn_bias, inner: width };
+    join_parts(
+        joined,
+        [&buffers.queries, &buffers.keys, &buffers.values],
+        shape,
+        width,
+        head_width,
+    );
+    let projection = Projection {
+        weight: &ranges.c_attn_weight,
+        bias: &ranges.c_attn_bias,
+        inner: width,
+    };
     projection.backward(&mut buffers.narrow, joined, &kept.normed_1, parameters, gradients);
 }
 
@@ -169,63 +254,94 @@ impl Projection<'_> {
                 *sum += value;
             }
         });
-        let (x, upper) = (Matrix::new(input, rows, self.inner), Matrix::new(upper, rows, outer));
-        multiply(&mut gradients[self.weight.clone()], Start::Keep, x.transposed(), upper, Work::Shared);
+        let (x, upper) = (
+            Matrix::new(input, rows, self.inner),
+            Matrix::new(upper, rows, outer),
+        );
+        multiply(
+            &mut gradients[self.weight.clone()],
+            Start::Keep,
+            x.transposed(),
+            upper,
+            Work::Shared,
+        );
         let weight = Matrix::new(at(parameters, self.weight), self.inner, outer);
-        multiply(input_gradient, Start::Zero, upper, weight.transposed(), Work::Shared);
+        multiply(
+            input_gradient,
+            Start::Zero,
+            upper,
+            weight.transposed(),
+            Work::Shared,
+        );
     }
 }
 
 /// The inverse of `merge_heads`.
 fn unmerge(heads: &mut [f32], rows: &[f32], shape: Shape, width: usize, head_width: usize) {
     let count = width / head_width;
-    heads.par_chunks_mut(shape.length * head_width).enumerate().for_each(|(index, head)| {
-        let (sequence, column) = (index / count, (index % count) * head_width);
-        for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
-            let start = (sequence * shape.length + position) * width + column;
-            values.copy_from_slice(&rows[start..start + head_width]);
-        }
-    });
+    heads
+        .par_chunks_mut(shape.length * head_width)
+        .enumerate()
+        .for_each(|(index, head)| {
+            let (sequence, column) = (index / count, (index % count) * head_width);
+            for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
+                let start = (sequence * shape.length + position) * width + column;
+                values.copy_from_slice(&rows[start..start + head_width]);
+            }
+        });
 }
 
 /// The inverse of `split_heads` for all three parts: `[rows, 3 × width]`.
 fn join_parts(joined: &mut [f32], parts: [&[f32]; 3], shape: Shape, width: usize, head_width: usize) {
     let count = width / head_width;
-    joined.par_chunks_mut(3 * width).enumerate().with_min_len(32).for_each(|(row, joined)| {
-        let (sequence, position) = (row / shape.length, row % shape.length);
-        for (joined, part) in joined.chunks_exact_mut(width).zip(parts) {
-            for (head, values) in joined.chunks_exact_mut(head_width).enumerate() {
-                let start = ((sequence * count + head) * shape.length + position) * head_width;
-                values.copy_from_slice(&part[start..start + head_width]);
+    joined
+        .par_chunks_mut(3 * width)
+        .enumerate()
+        .with_min_len(32)
+        .for_each(|(row, joined)| {
+            let (sequence, position) = (row / shape.length, row % shape.length);
+            for (joined, part) in joined.chunks_exact_mut(width).zip(parts) {
+                for (head, values) in joined.chunks_exact_mut(head_width).enumerate() {
+                    let start = ((sequence * count + head) * shape.length + position) * head_width;
+                    values.copy_from_slice(&part[start..start + head_width]);
+                }
             }
-        }
-    });
+        });
 }
 
 /// Each position's gradient is summed over the sequences in order.
 fn add_positions(gradient: &mut [f32], stream: &[f32], shape: Shape, width: usize) {
-    gradient[..shape.length * width].par_chunks_mut(width).enumerate().with_min_len(8).for_each(
-        |(position, gradient)| {
+    gradient[..shape.length * width]
+        .par_chunks_mut(width)
+        .enumerate()
+        .with_min_len(8)
+        .for_each(|(position, gradient)| {
             for sequence in 0..shape.batch {
                 let start = (sequence * shape.length + position) * width;
                 for (sum, value) in gradient.iter_mut().zip(&stream[start..]) {
                     *sum += value;
                 }
             }
-        },
-    );
+        });
 }
 
 /// Each token's gradient is summed over its places in order.
 fn add_tokens(gradient: &mut [f32], stream: &[f32], tokens: &[u32], width: usize) {
     let mut places: Vec<(u32, u32)> = tokens.iter().zip(0..).map(|(&token, row)| (token, row)).collect();
     places.sort_unstable();
-    gradient.par_chunks_mut(width).enumerate().with_min_len(64).for_each(|(token, gradient)| {
-        let first = places.partition_point(|&(other, _)| (other as usize) < token);
-        for &(_, row) in places[first..].iter().take_while(|&&(other, _)| other as usize == token) {
-            for (sum, value) in gradient.iter_mut().zip(&stream[row as usize * width..]) {
-                *sum += value;
+    gradient
+        .par_chunks_mut(width)
+        .enumerate()
+        .with_min_len(64)
+        .for_each(|(token, gradient)| {
+            let first = places.partition_point(|&(other, _)| (other as usize) < token);
+            for &(_, row) in places[first..]
+                .iter()
+                .take_while(|&&(other, _)| other as usize == token)
+            {
+                for (sum, value) in gradient.iter_mut().zip(&stream[row as usize * width..]) {
+                    *sum += value;
+                }
             }
-        }
-    });
+        });
 }

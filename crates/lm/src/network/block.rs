@@ -14,7 +14,13 @@ pub(crate) fn at<'a>(parameters: &'a [f32], range: &Range<usize>) -> &'a [f32] {
 /// target = input · weight, for `weight` `[inner, outer]`.
 pub(crate) fn project(target: &mut [f32], input: &[f32], weight: &[f32], inner: usize) {
     let (rows, outer) = (input.len() / inner, weight.len() / inner);
-    multiply(target, Start::Zero, Matrix::new(input, rows, inner), Matrix::new(weight, inner, outer), Work::Shared);
+    multiply(
+        target,
+        Start::Zero,
+        Matrix::new(input, rows, inner),
+        Matrix::new(weight, inner, outer),
+        Work::Shared,
+    );
 }
 
 /// Before attention: normalises the residual stream and projects it to queries, keys and values (bias not yet added).
@@ -28,8 +34,20 @@ pub(crate) fn before_attention(
     epsilon: f32,
 ) {
     let weight = at(parameters, &ranges.ln_1_weight);
-    layer_norm(normed, scales, input, weight, at(parameters, &ranges.ln_1_bias), epsilon);
-    project(projected, normed, at(parameters, &ranges.c_attn_weight), weight.len());
+    layer_norm(
+        normed,
+        scales,
+        input,
+        weight,
+        at(parameters, &ranges.ln_1_bias),
+        epsilon,
+    );
+    project(
+        projected,
+        normed,
+        at(parameters, &ranges.c_attn_weight),
+        weight.len(),
+    );
 }
 
 /// Where [`after_attention`] writes; the names are those of `BlockActivations`.
@@ -52,14 +70,33 @@ pub(crate) fn after_attention(
     ranges: &BlockRanges,
     epsilon: f32,
 ) {
-    let AfterAttention { middle, scales_2, normed_2, sums, activated, narrow } = buffers;
+    let AfterAttention {
+        middle,
+        scales_2,
+        normed_2,
+        sums,
+        activated,
+        narrow,
+    } = buffers;
     let weight = at(parameters, &ranges.ln_2_weight);
     let width = weight.len();
     project(narrow, attended, at(parameters, &ranges.attn_proj_weight), width);
     elementwise::add_residual(middle, input, narrow, at(parameters, &ranges.attn_proj_bias));
-    layer_norm(normed_2, scales_2, middle, weight, at(parameters, &ranges.ln_2_bias), epsilon);
+    layer_norm(
+        normed_2,
+        scales_2,
+        middle,
+        weight,
+        at(parameters, &ranges.ln_2_bias),
+        epsilon,
+    );
     project(sums, normed_2, at(parameters, &ranges.c_fc_weight), width);
     elementwise::add_bias_gelu(sums, activated, at(parameters, &ranges.c_fc_bias));
-    project(narrow, activated, at(parameters, &ranges.mlp_proj_weight), 4 * width);
+    project(
+        narrow,
+        activated,
+        at(parameters, &ranges.mlp_proj_weight),
+        4 * width,
+    );
     elementwise::add_residual(output, middle, narrow, at(parameters, &ranges.mlp_proj_bias));
 }

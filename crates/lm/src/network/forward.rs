@@ -19,7 +19,14 @@ pub(crate) fn forward(
     tokens: &[u32],
     activations: &mut Activations,
 ) {
-    let Activations { shape, residual, blocks, final_scales, final_normed, scratch } = activations;
+    let Activations {
+        shape,
+        residual,
+        blocks,
+        final_scales,
+        final_normed,
+        scratch,
+    } = activations;
     let (streams, kept) = (residual.len(), blocks.len());
     let (embedding, positions) = (at(parameters, &layout.wte), at(parameters, &layout.wpe));
     elementwise::embed(&mut residual[0], tokens, embedding, positions, shape.length);
@@ -27,12 +34,31 @@ pub(crate) fn forward(
         // Taken out to borrow two of the streams at once; without `keep` there are only two, used in turn.
         let input = std::mem::take(&mut residual[index % streams]);
         let output = &mut residual[(index + 1) % streams];
-        run_block(config, parameters, ranges, *shape, &input, output, &mut blocks[index % kept], scratch);
+        run_block(
+            config,
+            parameters,
+            ranges,
+            *shape,
+            &input,
+            output,
+            &mut blocks[index % kept],
+            scratch,
+        );
         residual[index % streams] = input;
     }
     let last = &residual[config.n_layer % streams];
-    let (weight, bias) = (at(parameters, &layout.ln_f_weight), at(parameters, &layout.ln_f_bias));
-    layer_norm(final_normed, final_scales, last, weight, bias, config.layer_norm_epsilon);
+    let (weight, bias) = (
+        at(parameters, &layout.ln_f_weight),
+        at(parameters, &layout.ln_f_bias),
+    );
+    layer_norm(
+        final_normed,
+        final_scales,
+        last,
+        weight,
+        bias,
+        config.layer_norm_epsilon,
+    );
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -48,16 +74,34 @@ fn run_block(
 ) {
     let (head_width, epsilon) = (config.head_width(), config.layer_norm_epsilon);
     let Scratch { projected, narrow } = scratch;
-    before_attention(projected, &mut kept.normed_1, &mut kept.scales_1, input, parameters, ranges, epsilon);
+    before_attention(
+        projected,
+        &mut kept.normed_1,
+        &mut kept.scales_1,
+        input,
+        parameters,
+        ranges,
+        epsilon,
+    );
     let bias = at(parameters, &ranges.c_attn_bias);
-    for (part, heads) in [&mut kept.queries, &mut kept.keys, &mut kept.values].into_iter().enumerate() {
+    for (part, heads) in [&mut kept.queries, &mut kept.keys, &mut kept.values]
+        .into_iter()
+        .enumerate()
+    {
         split_heads(heads, projected, bias, part, shape, head_width);
     }
     let head = shape.length * head_width;
-    let inputs = kept.queries.par_chunks(head).zip(kept.keys.par_chunks(head)).zip(kept.values.par_chunks(head));
-    narrow.par_chunks_mut(head).zip(inputs).for_each_init(Vec::new, |scores, (output, ((queries, keys), values))| {
-        attend(output, queries, keys, values, head_width, 0, scores);
-    });
+    let inputs = kept
+        .queries
+        .par_chunks(head)
+        .zip(kept.keys.par_chunks(head))
+        .zip(kept.values.par_chunks(head));
+    narrow.par_chunks_mut(head).zip(inputs).for_each_init(
+        Vec::new,
+        |scores, (output, ((queries, keys), values))| {
+            attend(output, queries, keys, values, head_width, 0, scores);
+        },
+    );
     merge_heads(&mut kept.attended, narrow, shape, config.n_embd, head_width);
     let buffers = AfterAttention {
         middle: &mut kept.middle,
@@ -67,5 +111,13 @@ fn run_block(
         activated: &mut kept.activated,
         narrow,
     };
-    after_attention(output, buffers, input, &kept.attended, parameters, ranges, epsilon);
+    after_attention(
+        output,
+        buffers,
+        input,
+        &kept.attended,
+        parameters,
+        ranges,
+        epsilon,
+    );
 }

@@ -38,15 +38,30 @@ pub(crate) fn score_rows_backward(
 ) {
     let vocabulary = embedding.len() / width;
     let chunk = HEAD_ROWS * width;
-    let chunks = normed.chunks(chunk).zip(normed_gradient.chunks_mut(chunk)).zip(targets.chunks(HEAD_ROWS));
+    let chunks = normed
+        .chunks(chunk)
+        .zip(normed_gradient.chunks_mut(chunk))
+        .zip(targets.chunks(HEAD_ROWS));
     for (((normed, gradient), targets), scores) in chunks.zip(scores.chunks_mut(HEAD_ROWS)) {
         compute(logits, normed, embedding, width);
         score_backward(logits, vocabulary, targets, scores, scale);
         let rows = targets.len();
         let slopes = Matrix::new(logits, rows, vocabulary);
-        multiply(gradient, Start::Zero, slopes, Matrix::new(embedding, vocabulary, width), Work::Shared);
+        multiply(
+            gradient,
+            Start::Zero,
+            slopes,
+            Matrix::new(embedding, vocabulary, width),
+            Work::Shared,
+        );
         let normed = Matrix::new(normed, rows, width);
-        multiply(embedding_gradient, Start::Keep, slopes.transposed(), normed, Work::Shared);
+        multiply(
+            embedding_gradient,
+            Start::Keep,
+            slopes.transposed(),
+            normed,
+            Work::Shared,
+        );
     }
 }
 
@@ -54,5 +69,11 @@ fn compute(logits: &mut Vec<f32>, normed: &[f32], embedding: &[f32], width: usiz
     let (rows, vocabulary) = (normed.len() / width, embedding.len() / width);
     logits.resize(rows * vocabulary, 0.0);
     let head = Matrix::new(embedding, vocabulary, width).transposed();
-    multiply(logits, Start::Zero, Matrix::new(normed, rows, width), head, Work::Shared);
+    multiply(
+        logits,
+        Start::Zero,
+        Matrix::new(normed, rows, width),
+        head,
+        Work::Shared,
+    );
 }

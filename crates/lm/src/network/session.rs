@@ -26,8 +26,15 @@ impl<'a> Session<'a> {
     pub fn new(model: &'a Model, capacity: usize) -> Self {
         let config = model.config();
         let size = capacity * config.n_embd;
-        let cache = (0..config.n_layer).map(|_| [vec![0.0; size], vec![0.0; size]]).collect();
-        Self { model, capacity, position: 0, cache }
+        let cache = (0..config.n_layer)
+            .map(|_| [vec![0.0; size], vec![0.0; size]])
+            .collect();
+        Self {
+            model,
+            capacity,
+            position: 0,
+            cache,
+        }
     }
 
     /// Numbers that the cache of a session takes.
@@ -38,7 +45,8 @@ impl<'a> Session<'a> {
     /// Reads tokens (at least one, and no more than fit) and gives the logits after the last of them. Runs in the
     /// current pool.
     pub fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
-        let (config, layout, parameters) = (self.model.config(), self.model.layout(), self.model.parameters());
+        let (config, layout, parameters) =
+            (self.model.config(), self.model.layout(), self.model.parameters());
         let (rows, width) = (tokens.len(), config.n_embd);
         let mut buffers = Buffers::new(rows, width);
         let embedding = at(parameters, &layout.wte);
@@ -49,12 +57,28 @@ impl<'a> Session<'a> {
         }
         self.position += rows;
         let last = &buffers.stream[(rows - 1) * width..];
-        let (weight, bias) = (at(parameters, &layout.ln_f_weight), at(parameters, &layout.ln_f_bias));
+        let (weight, bias) = (
+            at(parameters, &layout.ln_f_weight),
+            at(parameters, &layout.ln_f_bias),
+        );
         let mut normed = vec![0.0; width];
-        layer_norm(&mut normed, &mut [[0.0; 2]], last, weight, bias, config.layer_norm_epsilon);
+        layer_norm(
+            &mut normed,
+            &mut [[0.0; 2]],
+            last,
+            weight,
+            bias,
+            config.layer_norm_epsilon,
+        );
         let mut logits = vec![0.0; config.vocab_size];
         let head = Matrix::new(embedding, config.vocab_size, width).transposed();
-        multiply(&mut logits, Start::Zero, Matrix::new(&normed, 1, width), head, Work::Shared);
+        multiply(
+            &mut logits,
+            Start::Zero,
+            Matrix::new(&normed, 1, width),
+            head,
+            Work::Shared,
+        );
         logits
     }
 
@@ -62,10 +86,24 @@ impl<'a> Session<'a> {
         let (config, parameters) = (self.model.config(), self.model.parameters());
         let ranges = &self.model.layout().blocks[block];
         let (head_width, epsilon) = (config.head_width(), config.layer_norm_epsilon);
-        let Buffers { stream, output, normed, scales, queries, attended, middle, sums, activated, scratch } = buffers;
+        let Buffers {
+            stream,
+            output,
+            normed,
+            scales,
+            queries,
+            attended,
+            middle,
+            sums,
+            activated,
+            scratch,
+        } = buffers;
         let Scratch { projected, narrow } = scratch;
         before_attention(projected, normed, scales, stream, parameters, ranges, epsilon);
-        let shape = Shape { batch: 1, length: rows };
+        let shape = Shape {
+            batch: 1,
+            length: rows,
+        };
         let bias = at(parameters, &ranges.c_attn_bias);
         split_heads(queries, projected, bias, 0, shape, head_width);
         let head = self.capacity * head_width;
@@ -73,21 +111,34 @@ impl<'a> Session<'a> {
         for (part, cache) in self.cache[block].iter_mut().enumerate() {
             // `narrow` is free here: the new keys or values pass through it into their places.
             split_heads(narrow, projected, bias, part + 1, shape, head_width);
-            for (cache, fresh) in cache.chunks_exact_mut(head).zip(narrow.chunks_exact(rows * head_width)) {
+            for (cache, fresh) in cache
+                .chunks_exact_mut(head)
+                .zip(narrow.chunks_exact(rows * head_width))
+            {
                 cache[new.clone()].copy_from_slice(fresh);
             }
         }
         let [keys, values] = &self.cache[block];
         let first = self.position;
-        let inputs = queries.par_chunks(rows * head_width).zip(keys.par_chunks(head)).zip(values.par_chunks(head));
-        narrow.par_chunks_mut(rows * head_width).zip(inputs).for_each_init(
-            Vec::new,
-            |scores, (output, ((queries, keys), values))| {
+        let inputs = queries
+            .par_chunks(rows * head_width)
+            .zip(keys.par_chunks(head))
+            .zip(values.par_chunks(head));
+        narrow
+            .par_chunks_mut(rows * head_width)
+            .zip(inputs)
+            .for_each_init(Vec::new, |scores, (output, ((queries, keys), values))| {
                 attend(output, queries, keys, values, head_width, first, scores);
-            },
-        );
+            });
         merge_heads(attended, narrow, shape, config.n_embd, head_width);
-        let after = AfterAttention { middle, scales_2: scales, normed_2: normed, sums, activated, narrow };
+        let after = AfterAttention {
+            middle,
+            scales_2: scales,
+            normed_2: normed,
+            sums,
+            activated,
+            narrow,
+        };
         after_attention(output, after, stream, attended, parameters, ranges, epsilon);
         std::mem::swap(stream, output);
     }

@@ -1,99 +1,13 @@
 //! The network against an f64 reference that is written as plainly as can be, and against its own finite differences.
 
+mod reference;
+
 use super::*;
 use crate::config::Gpt2Config;
 use crate::kernels::loss::Score;
-use crate::layout::Layout;
 use crate::model::Model;
 use crate::random::Random;
 use crate::threads;
-
-/// The loss of one batch in f64, straight from the definition of GPT-2. Parameters are laid out as the model's.
-fn reference_loss(config: &Gpt2Config, parameters: &[f64], tokens: &[u32], targets: &[u32], length: usize) -> f64 {
-    let layout = Layout::new(config);
-    let sequences = tokens.chunks(length).zip(targets.chunks(length));
-    let nats: f64 = sequences.map(|(tokens, targets)| reference_sequence(config, &layout, parameters, tokens, targets)).sum();
-    nats / tokens.len() as f64
-}
-
-fn reference_sequence(config: &Gpt2Config, layout: &Layout, p: &[f64], tokens: &[u32], targets: &[u32]) -> f64 {
-    let width = config.n_embd;
-    let mut stream: Vec<Vec<f64>> = tokens
-        .iter()
-        .enumerate()
-        .map(|(position, &token)| {
-            let (e, w) = (&p[layout.wte.clone()][token as usize * width..], &p[layout.wpe.clone()][position * width..]);
-            (0..width).map(|index| e[index] + w[index]).collect()
-        })
-        .collect();
-    for block in &layout.blocks {
-        let normed = rows(&stream, |row| norm(config, row, &p[block.ln_1_weight.clone()], &p[block.ln_1_bias.clone()]));
-        let joined = rows(&normed, |row| linear(row, &p[block.c_attn_weight.clone()], &p[block.c_attn_bias.clone()]));
-        let found = reference_attention(config, &joined);
-        let out = rows(&found, |row| linear(row, &p[block.attn_proj_weight.clone()], &p[block.attn_proj_bias.clone()]));
-        stream = add(&stream, &out);
-        let normed = rows(&stream, |row| norm(config, row, &p[block.ln_2_weight.clone()], &p[block.ln_2_bias.clone()]));
-        let inner = rows(&normed, |row| {
-            let sums = linear(row, &p[block.c_fc_weight.clone()], &p[block.c_fc_bias.clone()]);
-            let scale = (2.0 / std::f64::consts::PI).sqrt();
-            sums.iter().map(|x| 0.5 * x * (1.0 + (scale * (x + 0.044715 * x * x * x)).tanh())).collect()
-        });
-        let out = rows(&inner, |row| linear(row, &p[block.mlp_proj_weight.clone()], &p[block.mlp_proj_bias.clone()]));
-        stream = add(&stream, &out);
-    }
-    stream
-        .iter()
-        .zip(targets)
-        .map(|(row, &target)| {
-            let normed = norm(config, row, &p[layout.ln_f_weight.clone()], &p[layout.ln_f_bias.clone()]);
-            let logits: Vec<f64> =
-                p[layout.wte.clone()].chunks(width).map(|e| e.iter().zip(&normed).map(|(a, b)| a * b).sum()).collect();
-            logits.iter().map(|logit| logit.exp()).sum::<f64>().ln() - logits[target as usize]
-        })
-        .sum()
-}
-
-fn rows(input: &[Vec<f64>], f: impl Fn(&[f64]) -> Vec<f64>) -> Vec<Vec<f64>> {
-    input.iter().map(|row| f(row)).collect()
-}
-
-fn add(one: &[Vec<f64>], other: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    one.iter().zip(other).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
-}
-
-fn norm(config: &Gpt2Config, row: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
-    let mean = row.iter().sum::<f64>() / row.len() as f64;
-    let variance = row.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / row.len() as f64;
-    let scale = 1.0 / (variance + f64::from(config.layer_norm_epsilon)).sqrt();
-    row.iter().zip(weight.iter().zip(bias)).map(|(x, (w, b))| (x - mean) * scale * w + b).collect()
-}
-
-fn linear(row: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
-    let outer = bias.len();
-    (0..outer).map(|o| bias[o] + row.iter().enumerate().map(|(i, x)| x * weight[i * outer + o]).sum::<f64>()).collect()
-}
-
-fn reference_attention(config: &Gpt2Config, joined: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let (width, head_width) = (config.n_embd, config.head_width());
-    (0..joined.len())
-        .map(|position| {
-            let mut found = vec![0.0; width];
-            for head in 0..config.n_head {
-                let column = head * head_width;
-                let dot = |other: usize| -> f64 {
-                    (column..column + head_width).map(|c| joined[position][c] * joined[other][width + c]).sum()
-                };
-                let powers: Vec<f64> =
-                    (0..=position).map(|other| (dot(other) / (head_width as f64).sqrt()).exp()).collect();
-                let total: f64 = powers.iter().sum();
-                for c in column..column + head_width {
-                    found[c] = (0..=position).map(|other| powers[other] / total * joined[other][2 * width + c]).sum();
-                }
-            }
-            found
-        })
-        .collect()
-}
 
 struct Case {
     config: Gpt2Config,
@@ -105,23 +19,50 @@ struct Case {
 
 impl Case {
     /// A model whose parameters are all lively: fresh biases and normalisations would hide mistakes.
-    fn new(vocabulary: usize, context: usize, width: usize, layers: usize, heads: usize, shape: Shape) -> Self {
+    fn new(
+        vocabulary: usize,
+        context: usize,
+        width: usize,
+        layers: usize,
+        heads: usize,
+        shape: Shape,
+    ) -> Self {
         let config = Gpt2Config::new(vocabulary, context, width, layers, heads).unwrap();
         let mut model = Model::random(config.clone(), 1).unwrap();
         let mut random = Random::new("test model", 2, 0);
         for value in model.parameters_mut() {
             *value += (random.normal_pair()[0] * 0.3) as f32;
         }
-        let mut draw = |count: usize| (0..count).map(|_| random.below(vocabulary as u64) as u32).collect();
-        Self { tokens: draw(shape.rows()), targets: draw(shape.rows()), config, shape, model }
+        let mut draw = |count: usize| {
+            (0..count)
+                .map(|_| random.below(vocabulary as u64) as u32)
+                .collect()
+        };
+        Self {
+            tokens: draw(shape.rows()),
+            targets: draw(shape.rows()),
+            config,
+            shape,
+            model,
+        }
     }
 
     fn wide_parameters(&self) -> Vec<f64> {
-        self.model.parameters().iter().map(|&value| f64::from(value)).collect()
+        self.model
+            .parameters()
+            .iter()
+            .map(|&value| f64::from(value))
+            .collect()
     }
 
     fn reference(&self, parameters: &[f64]) -> f64 {
-        reference_loss(&self.config, parameters, &self.tokens, &self.targets, self.shape.length)
+        reference::loss(
+            &self.config,
+            parameters,
+            &self.tokens,
+            &self.targets,
+            self.shape.length,
+        )
     }
 
     /// Loss and gradients by the engine.
@@ -145,9 +86,20 @@ impl Case {
                 &mut gradients[layout.wte.clone()],
                 &mut Vec::new(),
             );
-            backward(&self.config, layout, parameters, &self.tokens, &activations, &mut gradients, &mut buffers);
+            backward(
+                &self.config,
+                layout,
+                parameters,
+                &self.tokens,
+                &activations,
+                &mut gradients,
+                &mut buffers,
+            );
         });
-        (scores.iter().map(|score| score.nats).sum::<f64>() / scores.len() as f64, gradients)
+        (
+            scores.iter().map(|score| score.nats).sum::<f64>() / scores.len() as f64,
+            gradients,
+        )
     }
 }
 
@@ -158,7 +110,17 @@ fn cases() -> Vec<Case> {
         Case::new(11, 7, 6, 2, 3, Shape { batch: 3, length: 5 }),
         Case::new(13, 5, 7, 2, 1, Shape { batch: 2, length: 5 }),
         Case::new(97, 11, 10, 1, 5, Shape { batch: 5, length: 11 }),
-        Case::new(17, 131, 6, 1, 2, Shape { batch: 2, length: 131 }),
+        Case::new(
+            17,
+            131,
+            6,
+            1,
+            2,
+            Shape {
+                batch: 2,
+                length: 131,
+            },
+        ),
     ]
 }
 
@@ -168,10 +130,15 @@ fn every_gradient_is_the_finite_difference_of_the_f64_loss() {
         let (loss, gradients) = case.engine(2);
         let mut parameters = case.wide_parameters();
         assert!((loss - case.reference(&parameters)).abs() < 1e-5, "loss {loss}");
-        let largest = gradients.iter().fold(0.0_f32, |largest, gradient| largest.max(gradient.abs()));
+        let largest = gradients
+            .iter()
+            .fold(0.0_f32, |largest, gradient| largest.max(gradient.abs()));
         for entry in &case.model.layout().entries {
             // All of the small tensors, a fixed scatter over the large ones: each difference costs two f64 passes.
-            let step = entry.range.len().div_ceil(if case.shape.length > 100 { 6 } else { 40 });
+            let step = entry
+                .range
+                .len()
+                .div_ceil(if case.shape.length > 100 { 6 } else { 40 });
             for index in entry.range.clone().step_by(step) {
                 let before = parameters[index];
                 parameters[index] = before + 1e-4;
@@ -183,7 +150,12 @@ fn every_gradient_is_the_finite_difference_of_the_f64_loss() {
                 let error = (f64::from(gradients[index]) - expected).abs();
                 // f32 sums of some hundred terms; the largest gradient sets the scale of their rounding.
                 let allowed = 1e-3 * expected.abs() + 2e-5 * f64::from(largest);
-                assert!(error < allowed, "{} at {index}: {} for {expected}", entry.name, gradients[index]);
+                assert!(
+                    error < allowed,
+                    "{} at {index}: {} for {expected}",
+                    entry.name,
+                    gradients[index]
+                );
             }
         }
     }
@@ -196,7 +168,10 @@ fn gradients_have_the_same_bits_for_any_number_of_threads() {
         for thread_count in [2, 3, 8] {
             let (again, others) = case.engine(thread_count);
             assert_eq!(loss.to_bits(), again.to_bits());
-            let same = gradients.iter().zip(&others).all(|(one, other)| one.to_bits() == other.to_bits());
+            let same = gradients
+                .iter()
+                .zip(&others)
+                .all(|(one, other)| one.to_bits() == other.to_bits());
             assert!(same, "{thread_count} threads, {:?}", case.shape);
         }
     }
@@ -223,17 +198,28 @@ fn reading_at_once_or_in_parts_or_in_training_gives_the_same_bits() {
             let normed = &activations.final_normed[position * 24..(position + 1) * 24];
             let head = crate::kernels::Matrix::new(&parameters[layout.wte.clone()], 600, 24).transposed();
             let row = crate::kernels::Matrix::new(normed, 1, 24);
-            crate::kernels::multiply(&mut expected, crate::kernels::Start::Zero, row, head, crate::kernels::Work::Alone);
+            crate::kernels::multiply(
+                &mut expected,
+                crate::kernels::Start::Zero,
+                row,
+                head,
+                crate::kernels::Work::Alone,
+            );
             assert_eq!(logits, expected, "position {position}");
         }
         assert!(parts.next().is_none());
-        assert_eq!(Session::new(&case.model, length).read(&case.tokens), one_by_one_last(&case, length));
+        assert_eq!(
+            Session::new(&case.model, length).read(&case.tokens),
+            one_by_one_last(&case, length)
+        );
     });
 }
 
 fn one_by_one_last(case: &Case, length: usize) -> Vec<f32> {
     let mut session = Session::new(&case.model, length);
-    case.tokens.iter().fold(Vec::new(), |_, &token| session.read(&[token]))
+    case.tokens
+        .iter()
+        .fold(Vec::new(), |_, &token| session.read(&[token]))
 }
 
 #[test]

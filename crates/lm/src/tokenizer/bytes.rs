@@ -10,13 +10,22 @@ use crate::error::{Error, Result};
 pub(super) fn check_byte_level(json: &Value) -> Result<()> {
     let kind = |part: &str| json[part]["type"].as_str().unwrap_or("none").to_owned();
     if kind("model") != "BPE" {
-        return refuse(format!("is of model type `{}`: only byte-level BPE is supported", kind("model")));
+        return refuse(format!(
+            "is of model type `{}`: only byte-level BPE is supported",
+            kind("model")
+        ));
     }
     if kind("decoder") != "ByteLevel" {
-        return refuse(format!("has decoder `{}`: only `ByteLevel` is supported", kind("decoder")));
+        return refuse(format!(
+            "has decoder `{}`: only `ByteLevel` is supported",
+            kind("decoder")
+        ));
     }
     if json["normalizer"] != Value::Null {
-        return refuse(format!("has normalizer `{}`, which changes texts: only none is supported", kind("normalizer")));
+        return refuse(format!(
+            "has normalizer `{}`, which changes texts: only none is supported",
+            kind("normalizer")
+        ));
     }
     let model = &json["model"];
     if model["dropout"].as_f64().is_some_and(|dropout| dropout != 0.0) {
@@ -26,10 +35,15 @@ pub(super) fn check_byte_level(json: &Value) -> Result<()> {
         return refuse("has `byte_fallback`: only byte-level BPE is supported".to_owned());
     }
     let Some(byte_level) = byte_level_step(&json["pre_tokenizer"]) else {
-        return refuse(format!("has pre_tokenizer `{}`: one with `ByteLevel` is needed", kind("pre_tokenizer")));
+        return refuse(format!(
+            "has pre_tokenizer `{}`: one with `ByteLevel` is needed",
+            kind("pre_tokenizer")
+        ));
     };
     if byte_level["add_prefix_space"] == Value::Bool(true) {
-        return refuse("adds a space before every text (`add_prefix_space`): only false is supported".to_owned());
+        return refuse(
+            "adds a space before every text (`add_prefix_space`): only false is supported".to_owned(),
+        );
     }
     Ok(())
 }
@@ -42,7 +56,11 @@ pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<
     let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
     // An id far above the number of tokens would make a huge, empty table.
     if size > 2 * vocabulary.len() + 1024 {
-        return refuse(format!("gives {} tokens ids up to {}: number them without gaps", vocabulary.len(), size - 1));
+        return refuse(format!(
+            "gives {} tokens ids up to {}: number them without gaps",
+            vocabulary.len(),
+            size - 1
+        ));
     }
     let mut table = vec![None; size];
     let mut sorted: Vec<(&String, &u32)> = vocabulary.iter().collect();
@@ -50,7 +68,11 @@ pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<
     for (token, &id) in sorted {
         let bytes = match added.get(&id) {
             Some(added) => added.content.as_bytes().to_vec(),
-            None => match token.chars().map(|char| alphabet.get(&char).copied()).collect::<Option<Vec<u8>>>() {
+            None => match token
+                .chars()
+                .map(|char| alphabet.get(&char).copied())
+                .collect::<Option<Vec<u8>>>()
+            {
                 Some(bytes) => bytes,
                 None => return refuse(format!("has token {id} `{token}`, which does not spell bytes")),
             },
@@ -63,7 +85,9 @@ pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<
     }
     match single.iter().position(|found| !found) {
         None => Ok(table),
-        Some(byte) => refuse(format!("has no token for byte {byte:#04x}: it could not encode every text")),
+        Some(byte) => refuse(format!(
+            "has no token for byte {byte:#04x}: it could not encode every text"
+        )),
     }
 }
 
@@ -75,7 +99,10 @@ fn byte_level_step(pre_tokenizer: &Value) -> Option<&Value> {
     if pre_tokenizer["type"] == "ByteLevel" {
         return Some(pre_tokenizer);
     }
-    pre_tokenizer["pretokenizers"].as_array()?.iter().find_map(byte_level_step)
+    pre_tokenizer["pretokenizers"]
+        .as_array()?
+        .iter()
+        .find_map(byte_level_step)
 }
 
 /// The characters that stand for bytes in a byte-level vocabulary: printable Latin-1 for itself, the other 68 bytes as

@@ -12,7 +12,10 @@ pub struct StreamDecoder {
 
 impl StreamDecoder {
     pub(super) fn new(table: Arc<Vec<Option<Vec<u8>>>>) -> Self {
-        Self { table, pending: Vec::new() }
+        Self {
+            table,
+            pending: Vec::new(),
+        }
     }
 
     /// The text that this token completes; empty while a character is unfinished.

@@ -11,13 +11,22 @@ fn tokenizer() -> Tokenizer {
 #[test]
 fn training_repeats_to_the_byte_and_round_trips() {
     let tokenizer = tokenizer();
-    assert_eq!(tokenizer.to_json(), Tokenizer::train(&[TEXT, TEXT], 300).unwrap().to_json());
+    assert_eq!(
+        tokenizer.to_json(),
+        Tokenizer::train(&[TEXT, TEXT], 300).unwrap().to_json()
+    );
     assert_eq!(tokenizer.vocabulary(), 300);
     let tokens = tokenizer.encode(TEXT).unwrap();
     assert!(tokens.len() < TEXT.len());
     assert_eq!(tokenizer.decode(&tokens), TEXT);
-    assert_eq!(Tokenizer::from_json(tokenizer.to_json()).unwrap().digest(), tokenizer.digest());
-    let lengths: usize = tokens.iter().map(|&token| tokenizer.token_bytes(token).unwrap().len()).sum();
+    assert_eq!(
+        Tokenizer::from_json(tokenizer.to_json()).unwrap().digest(),
+        tokenizer.digest()
+    );
+    let lengths: usize = tokens
+        .iter()
+        .map(|&token| tokenizer.token_bytes(token).unwrap().len())
+        .sum();
     assert_eq!(lengths, TEXT.len());
 }
 
@@ -38,7 +47,10 @@ fn a_stream_never_gives_half_a_character_and_adds_up() {
     let mut stream = tokenizer.stream();
     let parts: Vec<String> = tokens.iter().map(|&token| stream.push(token)).collect();
     let whole = parts.iter().position(|part| part == "\u{1f980}").unwrap();
-    assert!(whole > 0 && parts[..whole].iter().all(String::is_empty), "the crab's first bytes wait: {parts:?}");
+    assert!(
+        whole > 0 && parts[..whole].iter().all(String::is_empty),
+        "the crab's first bytes wait: {parts:?}"
+    );
     assert_eq!(parts.concat() + &stream.finish(), "\u{1f980} caf\u{e9}");
     let crab = tokenizer.encode("\u{1f980}").unwrap();
     stream.push(crab[0]);
@@ -65,22 +77,39 @@ fn other_tokenizers_are_refused_with_the_reason() {
     let refusal = |change: &dyn Fn(&mut serde_json::Value)| {
         let mut json = good.clone();
         change(&mut json);
-        Tokenizer::from_json(&serde_json::to_vec(&json).unwrap()).unwrap_err().to_string()
+        Tokenizer::from_json(&serde_json::to_vec(&json).unwrap())
+            .unwrap_err()
+            .to_string()
     };
     assert!(refusal(&|json| json["model"]["type"] = "WordPiece".into()).contains("WordPiece"));
     assert!(refusal(&|json| json["decoder"] = serde_json::Value::Null).contains("decoder"));
     assert!(refusal(&|json| json["normalizer"] = serde_json::json!({"type": "NFC"})).contains("normalizer"));
     assert!(refusal(&|json| json["model"]["dropout"] = 0.1.into()).contains("dropout"));
-    assert!(refusal(&|json| json["pre_tokenizer"]["add_prefix_space"] = true.into()).contains("add_prefix_space"));
+    assert!(
+        refusal(&|json| json["pre_tokenizer"]["add_prefix_space"] = true.into()).contains("add_prefix_space")
+    );
     let missing = refusal(&|json| {
         json["model"]["vocab"].as_object_mut().unwrap().remove("!");
     });
     assert!(missing.contains("tokenizer"), "{missing}");
-    assert!(matches!(Tokenizer::from_json(b"not json"), Err(Error::Json { .. })));
+    assert!(matches!(
+        Tokenizer::from_json(b"not json"),
+        Err(Error::Json { .. })
+    ));
 }
 
 #[test]
 fn a_vocabulary_below_the_bytes_or_no_text_is_refused() {
-    assert!(Tokenizer::train(&[TEXT], 256).unwrap_err().to_string().contains("vocabulary"));
-    assert!(Tokenizer::train(&["", ""], 300).unwrap_err().to_string().contains("empty"));
+    assert!(
+        Tokenizer::train(&[TEXT], 256)
+            .unwrap_err()
+            .to_string()
+            .contains("vocabulary")
+    );
+    assert!(
+        Tokenizer::train(&["", ""], 300)
+            .unwrap_err()
+            .to_string()
+            .contains("empty")
+    );
 }

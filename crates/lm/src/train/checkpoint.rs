@@ -29,8 +29,10 @@ pub(super) struct Saved {
 }
 
 pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
-    let options = serde_json::to_string(&trainer.options)
-        .map_err(|source| Error::Json { what: "the training's options", source })?;
+    let options = serde_json::to_string(&trainer.options).map_err(|source| Error::Json {
+        what: "the training's options",
+        source,
+    })?;
     let metadata = [
         ("config", trainer.model.config().to_json()),
         ("data", hexadecimal(&trainer.data.digest())),
@@ -39,10 +41,21 @@ pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
         ("options", options),
         ("step", trainer.step.to_string()),
     ];
-    let metadata: Vec<(&str, &str)> = metadata.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let metadata: Vec<(&str, &str)> = metadata
+        .iter()
+        .map(|(key, value)| (*key, value.as_str()))
+        .collect();
     let shape = [trainer.model.parameters().len()];
-    let values = [trainer.model.parameters(), &trainer.moments.first, &trainer.moments.second];
-    let tensors = TENSORS.into_iter().zip(values).map(|(name, values)| Tensor { name, shape: &shape, values });
+    let values = [
+        trainer.model.parameters(),
+        &trainer.moments.first,
+        &trainer.moments.second,
+    ];
+    let tensors = TENSORS.into_iter().zip(values).map(|(name, values)| Tensor {
+        name,
+        shape: &shape,
+        values,
+    });
     tensor_file::write(&metadata, tensors)
 }
 
@@ -50,17 +63,30 @@ pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
     let file = tensor_file::read(bytes)?;
     let (_, header) = SafeTensors::read_metadata(bytes).map_err(|source| Error::TensorFile { source })?;
     let metadata = header.metadata().clone().unwrap_or_default();
-    let field = |key: &str| metadata.get(key).map(String::as_str).ok_or_else(|| refusal(format!("has no `{key}`")));
+    let field = |key: &str| {
+        metadata
+            .get(key)
+            .map(String::as_str)
+            .ok_or_else(|| refusal(format!("has no `{key}`")))
+    };
     if field("format")? != FORMAT {
-        return Err(refusal(format!("is of format `{}`, where this engine reads `{FORMAT}`", field("format")?)));
+        return Err(refusal(format!(
+            "is of format `{}`, where this engine reads `{FORMAT}`",
+            field("format")?
+        )));
     }
     let engine = field("engine")?;
     if engine != engine_version() {
-        let problem = format!("was made by engine `{engine}`; `{}` would give other bits", engine_version());
+        let problem = format!(
+            "was made by engine `{engine}`; `{}` would give other bits",
+            engine_version()
+        );
         return Err(refusal(problem));
     }
     if field("data")? != hexadecimal(&data.digest()) {
-        return Err(refusal("belongs to another text or tokenizer: resume it with the data that it was made with".to_owned()));
+        return Err(refusal(
+            "belongs to another text or tokenizer: resume it with the data that it was made with".to_owned(),
+        ));
     }
     parts(&file, &metadata)
 }
@@ -68,9 +94,13 @@ pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
 fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<Saved> {
     let text = |key: &str| metadata.get(key).map_or("", String::as_str);
     let config = Gpt2Config::from_json(text("config").as_bytes())?;
-    let options: TrainOptions = serde_json::from_str(text("options"))
-        .map_err(|source| Error::Json { what: "the checkpoint's options", source })?;
-    let step = text("step").parse().map_err(|_| refusal(format!("has step `{}`, which is no number", text("step"))))?;
+    let options: TrainOptions = serde_json::from_str(text("options")).map_err(|source| Error::Json {
+        what: "the checkpoint's options",
+        source,
+    })?;
+    let step = text("step")
+        .parse()
+        .map_err(|_| refusal(format!("has step `{}`, which is no number", text("step"))))?;
     if step > options.steps {
         return Err(refusal(format!("is at step {step} of {}", options.steps)));
     }
@@ -79,22 +109,33 @@ fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<S
     Ok(Saved {
         model: Model::from_parameters(config, parameters?)?,
         options,
-        moments: Moments { first: first?, second: second? },
+        moments: Moments {
+            first: first?,
+            second: second?,
+        },
         step,
     })
 }
 
 fn numbers(file: &SafeTensors<'_>, name: &str, count: usize) -> Result<Vec<f32>> {
-    let view = file.tensor(name).map_err(|_| Error::tensor(name, "is missing from the checkpoint"))?;
+    let view = file
+        .tensor(name)
+        .map_err(|_| Error::tensor(name, "is missing from the checkpoint"))?;
     if view.dtype() != Dtype::F32 || view.shape() != [count] {
-        return Err(Error::tensor(name, format!("of the checkpoint is not {count} numbers of type F32")));
+        return Err(Error::tensor(
+            name,
+            format!("of the checkpoint is not {count} numbers of type F32"),
+        ));
     }
     let (chunks, _) = view.data().as_chunks::<4>();
     let values: Vec<f32> = chunks.iter().map(|&chunk| f32::from_le_bytes(chunk)).collect();
     if values.iter().all(|value| value.is_finite()) {
         Ok(values)
     } else {
-        Err(Error::tensor(name, "of the checkpoint holds a value that is not finite"))
+        Err(Error::tensor(
+            name,
+            "of the checkpoint holds a value that is not finite",
+        ))
     }
 }
 

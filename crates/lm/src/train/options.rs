@@ -77,9 +77,9 @@ impl Default for TrainOptions {
 impl TrainOptions {
     /// Tokens that one step reads, where the text is no shorter than a sequence.
     pub fn tokens_per_step(&self) -> u64 {
-        [self.batch, self.sequence, self.accumulate].into_iter().fold(1, |product: u64, factor| {
-            product.saturating_mul(factor as u64)
-        })
+        [self.batch, self.sequence, self.accumulate]
+            .into_iter()
+            .fold(1, |product: u64, factor| product.saturating_mul(factor as u64))
     }
 
     /// Checks every number, also against the shape of the model.
@@ -94,23 +94,76 @@ impl TrainOptions {
             ("steps", self.steps),
             ("evaluate_windows", self.evaluate_windows as u64),
         ] {
-            expect(name, count, (1..=1 << 32).contains(&count), "between 1 and 4294967296")?;
+            expect(
+                name,
+                count,
+                (1..=1 << 32).contains(&count),
+                "between 1 and 4294967296",
+            )?;
         }
         if self.sequence > config.n_positions {
-            let problem = format!("is {}, but the model's context holds {} tokens", self.sequence, config.n_positions);
+            let problem = format!(
+                "is {}, but the model's context holds {} tokens",
+                self.sequence, config.n_positions
+            );
             return Err(Error::options("sequence", problem));
         }
         let rows = self.batch.saturating_mul(self.sequence);
-        expect("batch", self.batch, rows <= MAXIMUM_ROWS, "so that batch × sequence is at most 4194304")?;
+        expect(
+            "batch",
+            self.batch,
+            rows <= MAXIMUM_ROWS,
+            "so that batch × sequence is at most 4194304",
+        )?;
         let (rate, least) = (self.learning_rate, self.minimum_learning_rate);
-        expect("learning_rate", rate, rate > 0.0 && rate <= 1.0, "above 0 and at most 1")?;
-        expect("minimum_learning_rate", least, (0.0..=rate).contains(&least), "between 0 and the learning rate")?;
-        expect("warmup_steps", self.warmup_steps, self.warmup_steps <= self.steps, "at most the number of steps")?;
-        expect("weight_decay", self.weight_decay, (0.0..=1.0).contains(&self.weight_decay), "between 0 and 1")?;
-        expect("beta1", self.beta1, (0.0..1.0).contains(&self.beta1), "at least 0 and below 1")?;
-        expect("beta2", self.beta2, (0.0..1.0).contains(&self.beta2), "at least 0 and below 1")?;
-        expect("epsilon", self.epsilon, self.epsilon >= 1e-12 && self.epsilon <= 1.0, "between 1e-12 and 1")?;
-        expect("clip", self.clip, self.clip > 0.0 && self.clip.is_finite(), "above 0")
+        expect(
+            "learning_rate",
+            rate,
+            rate > 0.0 && rate <= 1.0,
+            "above 0 and at most 1",
+        )?;
+        expect(
+            "minimum_learning_rate",
+            least,
+            (0.0..=rate).contains(&least),
+            "between 0 and the learning rate",
+        )?;
+        expect(
+            "warmup_steps",
+            self.warmup_steps,
+            self.warmup_steps <= self.steps,
+            "at most the number of steps",
+        )?;
+        expect(
+            "weight_decay",
+            self.weight_decay,
+            (0.0..=1.0).contains(&self.weight_decay),
+            "between 0 and 1",
+        )?;
+        expect(
+            "beta1",
+            self.beta1,
+            (0.0..1.0).contains(&self.beta1),
+            "at least 0 and below 1",
+        )?;
+        expect(
+            "beta2",
+            self.beta2,
+            (0.0..1.0).contains(&self.beta2),
+            "at least 0 and below 1",
+        )?;
+        expect(
+            "epsilon",
+            self.epsilon,
+            self.epsilon >= 1e-12 && self.epsilon <= 1.0,
+            "between 1e-12 and 1",
+        )?;
+        expect(
+            "clip",
+            self.clip,
+            self.clip > 0.0 && self.clip.is_finite(),
+            "above 0",
+        )
     }
 
     /// The learning rate of a step, counted from 0: a linear warm-up, then half a cosine (Loshchilov and Hutter, arXiv
@@ -127,7 +180,11 @@ impl TrainOptions {
 }
 
 fn expect(name: &'static str, value: impl std::fmt::Display, holds: bool, expected: &str) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::options(name, format!("is {value}: it must be {expected}"))) }
+    if holds {
+        Ok(())
+    } else {
+        Err(Error::options(name, format!("is {value}: it must be {expected}")))
+    }
 }
 
 #[cfg(test)]
@@ -148,29 +205,96 @@ mod tests {
         assert_eq!(options.learning_rate_at(10), 1.0);
         assert!((options.learning_rate_at(55) - 0.55).abs() < 1e-12);
         assert!((options.learning_rate_at(100) - 0.1).abs() < 1e-12);
-        let single = TrainOptions { steps: 1, warmup_steps: 0, ..options };
+        let single = TrainOptions {
+            steps: 1,
+            warmup_steps: 0,
+            ..options
+        };
         assert_eq!(single.learning_rate_at(0), 1.0);
     }
 
     #[test]
     fn options_out_of_range_are_named() {
         let config = Gpt2Config::new(10, 16, 4, 1, 1).unwrap();
-        let base = || TrainOptions { sequence: 16, ..TrainOptions::default() };
+        let base = || TrainOptions {
+            sequence: 16,
+            ..TrainOptions::default()
+        };
         assert!(base().check(&config).is_ok());
         for (options, name) in [
             (TrainOptions { batch: 0, ..base() }, "batch"),
-            (TrainOptions { batch: usize::MAX, ..base() }, "batch"),
-            (TrainOptions { sequence: 17, ..base() }, "sequence"),
+            (
+                TrainOptions {
+                    batch: usize::MAX,
+                    ..base()
+                },
+                "batch",
+            ),
+            (
+                TrainOptions {
+                    sequence: 17,
+                    ..base()
+                },
+                "sequence",
+            ),
             (TrainOptions { steps: 0, ..base() }, "steps"),
-            (TrainOptions { accumulate: 0, ..base() }, "accumulate"),
-            (TrainOptions { learning_rate: f64::NAN, ..base() }, "learning_rate"),
-            (TrainOptions { minimum_learning_rate: 1.0, ..base() }, "minimum_learning_rate"),
-            (TrainOptions { warmup_steps: 1 << 40, ..base() }, "warmup_steps"),
-            (TrainOptions { weight_decay: -1.0, ..base() }, "weight_decay"),
+            (
+                TrainOptions {
+                    accumulate: 0,
+                    ..base()
+                },
+                "accumulate",
+            ),
+            (
+                TrainOptions {
+                    learning_rate: f64::NAN,
+                    ..base()
+                },
+                "learning_rate",
+            ),
+            (
+                TrainOptions {
+                    minimum_learning_rate: 1.0,
+                    ..base()
+                },
+                "minimum_learning_rate",
+            ),
+            (
+                TrainOptions {
+                    warmup_steps: 1 << 40,
+                    ..base()
+                },
+                "warmup_steps",
+            ),
+            (
+                TrainOptions {
+                    weight_decay: -1.0,
+                    ..base()
+                },
+                "weight_decay",
+            ),
             (TrainOptions { beta1: 1.0, ..base() }, "beta1"),
-            (TrainOptions { beta2: -0.1, ..base() }, "beta2"),
-            (TrainOptions { epsilon: 0.0, ..base() }, "epsilon"),
-            (TrainOptions { clip: f64::INFINITY, ..base() }, "clip"),
+            (
+                TrainOptions {
+                    beta2: -0.1,
+                    ..base()
+                },
+                "beta2",
+            ),
+            (
+                TrainOptions {
+                    epsilon: 0.0,
+                    ..base()
+                },
+                "epsilon",
+            ),
+            (
+                TrainOptions {
+                    clip: f64::INFINITY,
+                    ..base()
+                },
+                "clip",
+            ),
         ] {
             let message = options.check(&config).unwrap_err().to_string();
             assert!(message.contains(&format!("`{name}`")), "{name}: {message}");
@@ -179,9 +303,15 @@ mod tests {
 
     #[test]
     fn the_serialised_form_has_no_threads() {
-        let options = TrainOptions { threads: 7, ..TrainOptions::default() };
+        let options = TrainOptions {
+            threads: 7,
+            ..TrainOptions::default()
+        };
         let text = serde_json::to_string(&options).unwrap();
         assert!(!text.contains("threads"));
-        assert_eq!(serde_json::from_str::<TrainOptions>(&text).unwrap(), TrainOptions::default());
+        assert_eq!(
+            serde_json::from_str::<TrainOptions>(&text).unwrap(),
+            TrainOptions::default()
+        );
     }
 }

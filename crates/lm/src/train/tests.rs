@@ -31,7 +31,10 @@ struct Fixture {
 
 fn fixture() -> Fixture {
     let json: Value = serde_json::from_str(FIXTURE).unwrap();
-    assert_eq!(json["format"], "posthuman-gpt2-fixture/1", "the fixture is of another version: make it again");
+    assert_eq!(
+        json["format"], "posthuman-gpt2-fixture/1",
+        "the fixture is of another version: make it again"
+    );
     let config = Gpt2Config::from_json(json["config"].to_string().as_bytes()).unwrap();
     let model = Model::from_safetensors(config, WEIGHTS).unwrap();
     let windows = serde_json::from_value(json["windows"].clone()).unwrap();
@@ -59,11 +62,17 @@ fn ten_steps(fixture: &Fixture, threads: usize) -> Vec<StepReport> {
             trainer.gradients.fill(0.0);
             let mut nats = 0.0;
             for micro in step.chunks(batch) {
-                let inputs: Vec<u32> = micro.iter().flat_map(|window| &window[..window.len() - 1]).copied().collect();
+                let inputs: Vec<u32> = micro
+                    .iter()
+                    .flat_map(|window| &window[..window.len() - 1])
+                    .copied()
+                    .collect();
                 let targets: Vec<u32> = micro.iter().flat_map(|window| &window[1..]).copied().collect();
                 nats += trainer.add_micro_batch(&inputs, &targets);
             }
-            trainer.finish_step(nats / (batch * accumulate * 24) as f64).unwrap()
+            trainer
+                .finish_step(nats / (batch * accumulate * 24) as f64)
+                .unwrap()
         })
         .collect();
     assert!(trainer.finished() && trainer.step().is_err());
@@ -73,11 +82,18 @@ fn ten_steps(fixture: &Fixture, threads: usize) -> Vec<StepReport> {
 #[test]
 fn logits_are_those_of_transformers() {
     let fixture = fixture();
-    for (window, expected) in fixture.windows.iter().zip(fixture.json["logits"].as_array().unwrap()) {
+    for (window, expected) in fixture
+        .windows
+        .iter()
+        .zip(fixture.json["logits"].as_array().unwrap())
+    {
         let mut session = Session::new(&fixture.model, 24);
         let logits = threads::pool(2).unwrap().install(|| session.read(&window[..24]));
         for (logit, expected) in logits.iter().zip(numbers(expected)) {
-            assert!((f64::from(*logit) - expected).abs() < LOGIT_TOLERANCE, "{logit} for {expected}");
+            assert!(
+                (f64::from(*logit) - expected).abs() < LOGIT_TOLERANCE,
+                "{logit} for {expected}"
+            );
         }
     }
 }
@@ -88,21 +104,41 @@ fn the_loss_is_that_of_transformers() {
     let mut trainer = trainer(&fixture, 2);
     let expected = fixture.json["loss"].as_f64().unwrap();
     // The fixture's loss is over the first two windows; the trainer's micro-batch holds four.
-    let inputs: Vec<u32> = fixture.windows[..4].iter().flat_map(|window| &window[..24]).copied().collect();
-    let targets: Vec<u32> = fixture.windows[..4].iter().flat_map(|window| &window[1..]).copied().collect();
+    let inputs: Vec<u32> = fixture.windows[..4]
+        .iter()
+        .flat_map(|window| &window[..24])
+        .copied()
+        .collect();
+    let targets: Vec<u32> = fixture.windows[..4]
+        .iter()
+        .flat_map(|window| &window[1..])
+        .copied()
+        .collect();
     trainer.add_micro_batch(&inputs, &targets);
     let nats: f64 = trainer.scores[..48].iter().map(|score| score.nats).sum();
-    assert!((nats / 48.0 - expected).abs() < LOSS_TOLERANCE, "{} for {expected}", nats / 48.0);
+    assert!(
+        (nats / 48.0 - expected).abs() < LOSS_TOLERANCE,
+        "{} for {expected}",
+        nats / 48.0
+    );
 }
 
 #[test]
 fn ten_training_losses_are_those_of_torch() {
     let fixture = fixture();
-    let (losses, norms) =
-        (numbers(&fixture.json["training_losses"]), numbers(&fixture.json["gradient_norms"]));
+    let (losses, norms) = (
+        numbers(&fixture.json["training_losses"]),
+        numbers(&fixture.json["gradient_norms"]),
+    );
     for ((report, loss), norm) in ten_steps(&fixture, 2).iter().zip(losses).zip(norms) {
-        assert!((report.loss - loss).abs() < TRAINING_TOLERANCE, "{report:?} for {loss}");
-        assert!((report.gradient_norm - norm).abs() < NORM_TOLERANCE * norm, "{report:?} for norm {norm}");
+        assert!(
+            (report.loss - loss).abs() < TRAINING_TOLERANCE,
+            "{report:?} for {loss}"
+        );
+        assert!(
+            (report.gradient_norm - norm).abs() < NORM_TOLERANCE * norm,
+            "{report:?} for norm {norm}"
+        );
     }
 }
 

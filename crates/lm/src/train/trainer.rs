@@ -12,9 +12,7 @@ use crate::kernels::elementwise::{AdamStep, adam};
 use crate::kernels::loss::Score;
 use crate::kernels::reduce::sum_of_squares;
 use crate::model::Model;
-use crate::network::{
-    Activations, BackwardBuffers, Shape, backward, forward, score_rows_backward,
-};
+use crate::network::{Activations, BackwardBuffers, Shape, backward, forward, score_rows_backward};
 use crate::threads;
 
 /// What one step did.
@@ -67,7 +65,10 @@ impl Trainer {
     /// Options out of range, or data whose tokens are outside the model's vocabulary.
     pub fn new(model: Model, data: TrainingData, options: TrainOptions) -> Result<Self> {
         let total = model.layout().total;
-        let moments = Moments { first: vec![0.0; total], second: vec![0.0; total] };
+        let moments = Moments {
+            first: vec![0.0; total],
+            second: vec![0.0; total],
+        };
         Self::continued(model, data, options, moments, 0)
     }
 
@@ -77,7 +78,10 @@ impl Trainer {
     /// Bytes that are no checkpoint of this engine version, or data other than those of the checkpoint.
     pub fn resume(bytes: &[u8], data: TrainingData, threads: usize) -> Result<Self> {
         let saved = checkpoint::read(bytes, &data)?;
-        let options = TrainOptions { threads, ..saved.options };
+        let options = TrainOptions {
+            threads,
+            ..saved.options
+        };
         Self::continued(saved.model, data, options, saved.moments, saved.step)
     }
 
@@ -98,7 +102,10 @@ impl Trainer {
             );
             return Err(Error::text(problem));
         }
-        let shape = Shape { batch: options.batch, length: data.window_length(options.sequence) };
+        let shape = Shape {
+            batch: options.batch,
+            length: data.window_length(options.sequence),
+        };
         Ok(Self {
             gradients: vec![0.0; model.layout().total],
             activations: Activations::new(config, shape, true),
@@ -123,7 +130,9 @@ impl Trainer {
     /// parameter, moment or counter has changed, and a checkpoint is that of the step before.
     pub fn step(&mut self) -> Result<StepReport> {
         if self.finished() {
-            return Err(Error::Finished { steps: self.options.steps });
+            return Err(Error::Finished {
+                steps: self.options.steps,
+            });
         }
         let accumulate = self.options.accumulate as u64;
         self.gradients.fill(0.0);
@@ -168,18 +177,29 @@ impl Trainer {
             .data
             .held_out_windows(self.shape.length, self.options.evaluate_windows)
             .into_iter()
-            .map(|(inputs, targets)| Window { inputs, targets, skip: 0 })
+            .map(|(inputs, targets)| Window {
+                inputs,
+                targets,
+                skip: 0,
+            })
             .collect();
-        let Some(first) = windows.first() else { return Ok(None) };
+        let Some(first) = windows.first() else {
+            return Ok(None);
+        };
         let mut scores = Vec::new();
         let together = Scorer::windows_together(first.inputs.len());
         self.pool.install(|| {
             let mut scorer = Scorer::new(&self.model);
-            windows.chunks(together).for_each(|group| scorer.score(group, &mut scores));
+            windows
+                .chunks(together)
+                .for_each(|group| scorer.score(group, &mut scores));
         });
         let loss = scores.iter().map(|score| score.nats).sum::<f64>() / scores.len() as f64;
         if !loss.is_finite() {
-            return Err(Error::NotFinite { what: "held-out loss", step: self.step });
+            return Err(Error::NotFinite {
+                what: "held-out loss",
+                step: self.step,
+            });
         }
         Ok(Some(loss))
     }
@@ -210,7 +230,15 @@ impl Trainer {
     /// Adds one micro-batch's part of the gradients of the step's mean loss; gives Σ nats.
     pub(super) fn add_micro_batch(&mut self, inputs: &[u32], targets: &[u32]) -> f64 {
         let scale = (1.0 / self.tokens_in_step() as f64) as f32;
-        let Self { model, gradients, activations, backward: buffers, scores, logits, .. } = self;
+        let Self {
+            model,
+            gradients,
+            activations,
+            backward: buffers,
+            scores,
+            logits,
+            ..
+        } = self;
         let (config, layout, parameters) = (model.config(), model.layout(), model.parameters());
         self.pool.install(|| {
             forward(config, layout, parameters, inputs, activations);
@@ -225,7 +253,15 @@ impl Trainer {
                 &mut gradients[layout.wte.clone()],
                 logits,
             );
-            backward(config, layout, parameters, inputs, activations, gradients, buffers);
+            backward(
+                config,
+                layout,
+                parameters,
+                inputs,
+                activations,
+                gradients,
+                buffers,
+            );
         });
         self.scores.iter().map(|score| score.nats).sum()
     }
@@ -234,11 +270,17 @@ impl Trainer {
     pub(super) fn finish_step(&mut self, loss: f64) -> Result<StepReport> {
         let number = self.step + 1;
         if !loss.is_finite() {
-            return Err(Error::NotFinite { what: "loss", step: number });
+            return Err(Error::NotFinite {
+                what: "loss",
+                step: number,
+            });
         }
         let gradient_norm = self.pool.install(|| sum_of_squares(&self.gradients)).sqrt();
         if !gradient_norm.is_finite() {
-            return Err(Error::NotFinite { what: "gradient", step: number });
+            return Err(Error::NotFinite {
+                what: "gradient",
+                step: number,
+            });
         }
         let learning_rate = self.options.learning_rate_at(self.step);
         self.update(learning_rate, gradient_norm);
@@ -247,12 +289,26 @@ impl Trainer {
         let due = self.finished() || (every > 0 && number.is_multiple_of(every));
         let held_out_loss = if due { self.held_out_loss()? } else { None };
         let (steps, tokens) = (self.options.steps, number * self.tokens_in_step() as u64);
-        Ok(StepReport { step: number, steps, loss, learning_rate, gradient_norm, tokens, held_out_loss })
+        Ok(StepReport {
+            step: number,
+            steps,
+            loss,
+            learning_rate,
+            gradient_norm,
+            tokens,
+            held_out_loss,
+        })
     }
 
     /// AdamW on all tensors, with the gradient clipped to the largest norm allowed.
     fn update(&mut self, learning_rate: f64, gradient_norm: f64) {
-        let Self { model, options, moments, gradients, .. } = self;
+        let Self {
+            model,
+            options,
+            moments,
+            gradients,
+            ..
+        } = self;
         let number = self.step + 1;
         // As torch's clip_grad_norm_: the constant keeps a zero norm from dividing by zero.
         let clipping = (options.clip / (gradient_norm + 1e-6)).min(1.0);
@@ -270,10 +326,26 @@ impl Trainer {
         let parameters = model.parameters_mut();
         self.pool.install(|| {
             for entry in entries {
-                let step = if entry.decays() { AdamStep { keep: decayed, ..step } } else { step };
+                let step = if entry.decays() {
+                    AdamStep {
+                        keep: decayed,
+                        ..step
+                    }
+                } else {
+                    step
+                };
                 let range = entry.range;
-                let (first, second) = (&mut moments.first[range.clone()], &mut moments.second[range.clone()]);
-                adam(&mut parameters[range.clone()], first, second, &gradients[range], step);
+                let (first, second) = (
+                    &mut moments.first[range.clone()],
+                    &mut moments.second[range.clone()],
+                );
+                adam(
+                    &mut parameters[range.clone()],
+                    first,
+                    second,
+                    &gradients[range],
+                    step,
+                );
             }
         });
     }

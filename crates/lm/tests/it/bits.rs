@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Bundle, Evaluation, EvaluateOptions, Generation, Sampling, StepReport, TrainOptions, Trainer, engine_version,
-    evaluate, generate,
+    Bundle, EvaluateOptions, Evaluation, Generation, Sampling, StepReport, TrainOptions, Trainer,
+    engine_version, evaluate, generate,
 };
 use sha2::{Digest, Sha256};
 
@@ -18,13 +18,29 @@ fn train(threads: usize) -> (Vec<StepReport>, Vec<u8>) {
     while !trainer.finished() {
         reports.push(trainer.step().unwrap());
     }
-    (reports, Bundle::new(trainer.into_model(), tokenizer()).unwrap().to_bytes().unwrap())
+    (
+        reports,
+        Bundle::new(trainer.into_model(), tokenizer())
+            .unwrap()
+            .to_bytes()
+            .unwrap(),
+    )
 }
 
 fn write(bundle: &Bundle, threads: usize) -> Generation {
     let prompt = bundle.tokenizer().encode("the whale").unwrap();
-    let sampling = Sampling { temperature: 0.9, top_k: 40, top_p: 0.95, seed: 5, maximum_tokens: 24, ..Sampling::default() };
-    generate(bundle, &prompt, &sampling, threads, |_, _| ControlFlow::Continue(())).unwrap()
+    let sampling = Sampling {
+        temperature: 0.9,
+        top_k: 40,
+        top_p: 0.95,
+        seed: 5,
+        maximum_tokens: 24,
+        ..Sampling::default()
+    };
+    generate(bundle, &prompt, &sampling, threads, |_, _| {
+        ControlFlow::Continue(())
+    })
+    .unwrap()
 }
 
 fn score(bundle: &Bundle, threads: usize) -> Evaluation {
@@ -52,14 +68,23 @@ fn a_resumed_training_has_the_bits_of_an_uninterrupted_one() {
         let mut before = trainer(options());
         let mut again: Vec<StepReport> = (0..stop).map(|_| before.step().unwrap()).collect();
         let checkpoint = before.checkpoint().unwrap();
-        assert!(checkpoint == before.checkpoint().unwrap(), "a checkpoint has one byte form");
+        assert!(
+            checkpoint == before.checkpoint().unwrap(),
+            "a checkpoint has one byte form"
+        );
         let mut after = Trainer::resume(&checkpoint, data(&tokenizer()), 3).unwrap();
         assert_eq!(after.steps_done(), stop);
         while !after.finished() {
             again.push(after.step().unwrap());
         }
         assert_eq!(reports, again);
-        assert!(bytes == Bundle::new(after.into_model(), tokenizer()).unwrap().to_bytes().unwrap());
+        assert!(
+            bytes
+                == Bundle::new(after.into_model(), tokenizer())
+                    .unwrap()
+                    .to_bytes()
+                    .unwrap()
+        );
     }
 }
 
@@ -68,7 +93,11 @@ fn a_resumed_training_has_the_bits_of_an_uninterrupted_one() {
 #[test]
 fn the_bits_are_those_of_this_engine_version() {
     let digest = |bytes: &[u8]| {
-        Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>()
+        Sha256::digest(bytes)
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
     };
     let (reports, bytes) = train(2);
     let bundle = Bundle::from_bytes(&bytes).unwrap();

@@ -5,7 +5,10 @@ use posthuman_lm::{Bundle, BundleHeader, Error, Gpt2Config, HeaderRead, Model, T
 use crate::{fresh_model, tokenizer};
 
 fn bytes() -> Vec<u8> {
-    Bundle::new(fresh_model(), tokenizer()).unwrap().to_bytes().unwrap()
+    Bundle::new(fresh_model(), tokenizer())
+        .unwrap()
+        .to_bytes()
+        .unwrap()
 }
 
 #[test]
@@ -17,7 +20,12 @@ fn a_bundle_reads_back_to_the_same_bytes() {
     let names: Vec<&str> = bundle.tensors().map(|tensor| tensor.name).collect();
     assert_eq!(names[..3], ["wte.weight", "wpe.weight", "h.0.ln_1.weight"]);
     assert_eq!(names[names.len() - 1], "ln_f.bias");
-    assert!(bundle.tensors().zip(fresh_model().tensors()).all(|(one, other)| one.values == other.values));
+    assert!(
+        bundle
+            .tensors()
+            .zip(fresh_model().tensors())
+            .all(|(one, other)| one.values == other.values)
+    );
     let values: usize = bundle.tensors().map(|tensor| tensor.values.len()).sum();
     assert_eq!(values, bundle.model().config().parameter_count());
 }
@@ -43,7 +51,12 @@ fn the_header_is_read_without_the_weights() {
 #[test]
 fn damage_is_refused_with_a_reason() {
     let good = bytes();
-    for (end, reason) in [(0, "truncated"), (7, "truncated"), (100, "truncated"), (good.len() - 1, "safetensors")] {
+    for (end, reason) in [
+        (0, "truncated"),
+        (7, "truncated"),
+        (100, "truncated"),
+        (good.len() - 1, "safetensors"),
+    ] {
         let error = Bundle::from_bytes(&good[..end]).unwrap_err().to_string();
         assert!(error.contains(reason), "{end}: {error}");
     }
@@ -54,17 +67,26 @@ fn damage_is_refused_with_a_reason() {
     let end = infinite.len();
     infinite[end - 4..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     let error = Bundle::from_bytes(&infinite).unwrap_err().to_string();
-    assert!(error.contains("ln_f.bias") && error.contains("not finite"), "{error}");
+    assert!(
+        error.contains("ln_f.bias") && error.contains("not finite"),
+        "{error}"
+    );
     let text = String::from_utf8_lossy(&good).into_owned();
     let other = text.replace("posthuman-bundle/1", "posthuman-bundle/9");
-    assert!(matches!(BundleHeader::read(other.as_bytes()), Err(Error::Bundle { .. })));
+    assert!(matches!(
+        BundleHeader::read(other.as_bytes()),
+        Err(Error::Bundle { .. })
+    ));
 }
 
 #[test]
 fn a_plain_model_file_is_not_a_bundle_nor_another_way_to_write_one() {
     let plain = fresh_model().to_safetensors().unwrap();
     let error = Bundle::from_bytes(&plain).unwrap_err().to_string();
-    assert!(error.contains("`pt`") && error.contains("posthuman-bundle/1"), "{error}");
+    assert!(
+        error.contains("`pt`") && error.contains("posthuman-bundle/1"),
+        "{error}"
+    );
     // A header padded with eight more spaces is valid safetensors, but not the canonical bytes.
     let good = bytes();
     let length = u64::from_le_bytes(*good.first_chunk().unwrap());

@@ -28,10 +28,15 @@ fn stored() -> Vec<Stored> {
 }
 
 fn file(tensors: &[Stored]) -> Vec<u8> {
-    let view = |one: &Stored| TensorView::new(one.dtype, one.shape.clone(), &one.bytes).map(|view| view.data().to_vec());
+    let view = |one: &Stored| {
+        TensorView::new(one.dtype, one.shape.clone(), &one.bytes).map(|view| view.data().to_vec())
+    };
     assert!(tensors.iter().all(|one| view(one).is_ok()));
     let views = tensors.iter().map(|one| {
-        (one.name.as_str(), TensorView::new(one.dtype, one.shape.clone(), &one.bytes).unwrap())
+        (
+            one.name.as_str(),
+            TensorView::new(one.dtype, one.shape.clone(), &one.bytes).unwrap(),
+        )
     });
     serialize(views, None).unwrap()
 }
@@ -47,7 +52,10 @@ fn refusal(change: impl FnOnce(&mut Vec<Stored>)) -> String {
 }
 
 fn same(model: &Model, other: &Model) -> bool {
-    model.tensors().zip(other.tensors()).all(|(one, other)| one.values == other.values)
+    model
+        .tensors()
+        .zip(other.tensors())
+        .all(|(one, other)| one.values == other.values)
 }
 
 #[test]
@@ -55,7 +63,10 @@ fn a_folder_makes_a_bundle() {
     let config = fresh_model().config().to_json();
     let bundle = import_hugging_face(config.as_bytes(), &file(&stored()), tokenizer().to_json()).unwrap();
     assert!(same(bundle.model(), &fresh_model()));
-    let plain = Model::from_safetensors(bundle.model().config().clone(), &fresh_model().to_safetensors().unwrap());
+    let plain = Model::from_safetensors(
+        bundle.model().config().clone(),
+        &fresh_model().to_safetensors().unwrap(),
+    );
     assert!(same(&plain.unwrap(), &fresh_model()));
 }
 
@@ -65,9 +76,20 @@ fn prefixes_masks_and_an_equal_head_are_accepted() {
     for tensor in &mut tensors {
         tensor.name.insert_str(0, "transformer.");
     }
-    tensors.push(Stored { name: "lm_head.weight".to_owned(), ..tensors[0].clone() });
-    let mask = Stored { name: "transformer.h.0.attn.bias".into(), dtype: Dtype::BOOL, shape: vec![1, 2], bytes: vec![1, 0] };
-    tensors.push(Stored { name: "h.1.attn.masked_bias".to_owned(), ..mask.clone() });
+    tensors.push(Stored {
+        name: "lm_head.weight".to_owned(),
+        ..tensors[0].clone()
+    });
+    let mask = Stored {
+        name: "transformer.h.0.attn.bias".into(),
+        dtype: Dtype::BOOL,
+        shape: vec![1, 2],
+        bytes: vec![1, 0],
+    };
+    tensors.push(Stored {
+        name: "h.1.attn.masked_bias".to_owned(),
+        ..mask.clone()
+    });
     tensors.push(mask);
     assert!(same(&read(&tensors).unwrap(), &fresh_model()));
 }
@@ -77,15 +99,26 @@ fn half_precision_is_widened_exactly() {
     let mut tensors = stored();
     for (index, tensor) in tensors.iter_mut().enumerate() {
         // 1.5 and -0.25 in either form; both are exact.
-        let (dtype, pattern): (_, [u16; 2]) =
-            if index % 2 == 0 { (Dtype::F16, [0x3e00, 0xb400]) } else { (Dtype::BF16, [0x3fc0, 0xbe80]) };
+        let (dtype, pattern): (_, [u16; 2]) = if index % 2 == 0 {
+            (Dtype::F16, [0x3e00, 0xb400])
+        } else {
+            (Dtype::BF16, [0x3fc0, 0xbe80])
+        };
         tensor.dtype = dtype;
         let count = tensor.bytes.len() / 4;
-        tensor.bytes = (0..count).flat_map(|place| pattern[place % 2].to_le_bytes()).collect();
+        tensor.bytes = (0..count)
+            .flat_map(|place| pattern[place % 2].to_le_bytes())
+            .collect();
     }
     let model = read(&tensors).unwrap();
     for tensor in model.tensors() {
-        assert!(tensor.values.iter().enumerate().all(|(place, &value)| value == [1.5, -0.25][place % 2]));
+        assert!(
+            tensor
+                .values
+                .iter()
+                .enumerate()
+                .all(|(place, &value)| value == [1.5, -0.25][place % 2])
+        );
     }
 }
 
@@ -93,22 +126,47 @@ fn half_precision_is_widened_exactly() {
 fn what_does_not_fit_is_refused_by_name() {
     let error = refusal(|tensors| tensors.retain(|tensor| tensor.name != "h.1.ln_2.bias"));
     assert!(error.contains("`h.1.ln_2.bias` is missing"), "{error}");
-    let error = refusal(|tensors| tensors.push(Stored { name: "h.2.ln_1.bias".into(), ..tensors[2].clone() }));
+    let error = refusal(|tensors| {
+        tensors.push(Stored {
+            name: "h.2.ln_1.bias".into(),
+            ..tensors[2].clone()
+        })
+    });
     assert!(error.contains("`h.2.ln_1.bias` is unknown"), "{error}");
     let error = refusal(|tensors| tensors[4].shape.reverse());
-    assert!(error.contains("h.0.attn.c_attn.weight") && error.contains("[24, 72]"), "{error}");
-    let error = refusal(|tensors| tensors.push(Stored { name: "transformer.wte.weight".into(), ..tensors[0].clone() }));
+    assert!(
+        error.contains("h.0.attn.c_attn.weight") && error.contains("[24, 72]"),
+        "{error}"
+    );
+    let error = refusal(|tensors| {
+        tensors.push(Stored {
+            name: "transformer.wte.weight".into(),
+            ..tensors[0].clone()
+        })
+    });
     assert!(error.contains("twice"), "{error}");
     let error = refusal(|tensors| tensors[1].bytes[8..12].copy_from_slice(&f32::NAN.to_le_bytes()));
-    assert!(error.contains("`wpe.weight`") && error.contains("index 2"), "{error}");
+    assert!(
+        error.contains("`wpe.weight`") && error.contains("index 2"),
+        "{error}"
+    );
     let error = refusal(|tensors| tensors[2].dtype = Dtype::I32);
-    assert!(error.contains("h.0.ln_1.weight") && error.contains("I32"), "{error}");
+    assert!(
+        error.contains("h.0.ln_1.weight") && error.contains("I32"),
+        "{error}"
+    );
     let error = refusal(|tensors| {
-        let mut head = Stored { name: "lm_head.weight".into(), ..tensors[0].clone() };
+        let mut head = Stored {
+            name: "lm_head.weight".into(),
+            ..tensors[0].clone()
+        };
         head.bytes[0] ^= 1;
         tensors.push(head);
     });
-    assert!(error.contains("lm_head.weight") && error.contains("tied"), "{error}");
+    assert!(
+        error.contains("lm_head.weight") && error.contains("tied"),
+        "{error}"
+    );
 }
 
 #[test]

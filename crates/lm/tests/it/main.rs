@@ -1,4 +1,5 @@
 //! The engine as its callers use it.
+#![allow(clippy::unwrap_used)]
 
 mod bits;
 mod bundles;
@@ -11,11 +12,21 @@ use posthuman_lm::{Bundle, Gpt2Config, Model, Tokenizer, TrainOptions, Trainer, 
 
 /// A text with something to learn in it, always the same.
 fn text(lines: u64) -> String {
-    let (who, what) = (["the whale", "a sailor", "old Ahab", "the ship"], ["sings", "swims", "sleeps", "sees land"]);
-    let place = ["at sea", "in the night", "before the storm", "near caf\u{e9} Nantucket"];
+    let (who, what) = (
+        ["the whale", "a sailor", "old Ahab", "the ship"],
+        ["sings", "swims", "sleeps", "sees land"],
+    );
+    let place = [
+        "at sea",
+        "in the night",
+        "before the storm",
+        "near caf\u{e9} Nantucket",
+    ];
     (0..lines)
         .map(|line| {
-            let pick = |salt: u64, words: [&'static str; 4]| words[(line * 7919 + salt * (line + 3)) as usize / 5 % 4];
+            let pick = |salt: u64, words: [&'static str; 4]| {
+                words[(line * 7919 + salt * (line + 3)) as usize / 5 % 4]
+            };
             format!("{} {} {}.\n", pick(1, who), pick(2, what), pick(3, place))
         })
         .collect()

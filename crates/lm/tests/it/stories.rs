@@ -3,18 +3,28 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Bundle, Error, ErrorClass, EvaluateOptions, Finish, Gpt2Config, Model, OrderTwoModel, Sampling, TrainOptions,
-    Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
+    Bundle, Error, ErrorClass, EvaluateOptions, Finish, Gpt2Config, Model, OrderTwoModel, Sampling,
+    TrainOptions, Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
 };
 
 use crate::{data, fresh_model, go_on, options, text, tokenizer, trained_bundle, trainer};
 
 #[test]
 fn a_short_training_learns_and_beats_its_parent() {
-    let mut trainer = trainer(TrainOptions { steps: 60, threads: 2, ..options() });
+    let mut trainer = trainer(TrainOptions {
+        steps: 60,
+        threads: 2,
+        ..options()
+    });
     let first = trainer.step().unwrap();
-    assert!((first.loss - 320_f64.ln()).abs() < 0.3, "a fresh model knows nothing: {first:?}");
-    assert_eq!((first.step, first.steps, first.tokens, first.held_out_loss), (1, 60, 256, None));
+    assert!(
+        (first.loss - 320_f64.ln()).abs() < 0.3,
+        "a fresh model knows nothing: {first:?}"
+    );
+    assert_eq!(
+        (first.step, first.steps, first.tokens, first.held_out_loss),
+        (1, 60, 256, None)
+    );
     let mut last = first;
     while !trainer.finished() {
         last = trainer.step().unwrap();
@@ -24,9 +34,16 @@ fn a_short_training_learns_and_beats_its_parent() {
     let parent = Bundle::new(fresh_model(), tokenizer()).unwrap();
     let score = |bundle: &Bundle| evaluate(bundle, &text(100), &EvaluateOptions::default(), go_on).unwrap();
     let (after, before) = (score(&child), score(&parent));
-    assert!(paired_difference(&after.segments, &before.segments, 500, 1).unwrap().favours_first());
+    assert!(
+        paired_difference(&after.segments, &before.segments, 500, 1)
+            .unwrap()
+            .favours_first()
+    );
     assert!(after.accuracy > before.accuracy && after.perplexity < before.perplexity);
-    let bytes = OrderTwoModel::fit(&[&text(300)]).unwrap().evaluate(&text(100)).unwrap();
+    let bytes = OrderTwoModel::fit(&[&text(300)])
+        .unwrap()
+        .evaluate(&text(100))
+        .unwrap();
     assert_eq!(bytes.segments.len(), after.segments.len());
     assert!(paired_difference(&after.segments, &bytes.segments, 500, 1).is_ok());
 }
@@ -44,9 +61,15 @@ fn the_sums_of_an_evaluation_agree() {
         assert!((score.loss * score.tokens as f64 - nats).abs() < 1e-9 * nats);
         assert!((score.bits_per_byte * score.bytes as f64 * 2_f64.ln() - nats).abs() < 1e-9 * nats);
         assert!((score.perplexity.ln() - score.loss).abs() < 1e-12);
-        assert!(score.segments[1..score.segments.len() - 1].iter().all(|segment| segment.bytes == 512));
+        assert!(
+            score.segments[1..score.segments.len() - 1]
+                .iter()
+                .all(|segment| segment.bytes == 512)
+        );
     }
-    let cancelled = evaluate(&bundle, &text, &EvaluateOptions::default(), |_, _| ControlFlow::Break(()));
+    let cancelled = evaluate(&bundle, &text, &EvaluateOptions::default(), |_, _| {
+        ControlFlow::Break(())
+    });
     assert!(matches!(cancelled, Err(Error::Cancelled { .. })));
 }
 
@@ -54,7 +77,10 @@ fn the_sums_of_an_evaluation_agree() {
 fn streamed_text_is_the_text_and_stops_where_asked() {
     let bundle = trained_bundle();
     let prompt = bundle.tokenizer().encode("the").unwrap();
-    let sampling = Sampling { maximum_tokens: 20, ..Sampling::default() };
+    let sampling = Sampling {
+        maximum_tokens: 20,
+        ..Sampling::default()
+    };
     let mut streamed = (Vec::new(), String::new());
     let generation = generate(&bundle, &prompt, &sampling, 2, |token, text| {
         streamed.0.push(token);
@@ -67,7 +93,10 @@ fn streamed_text_is_the_text_and_stops_where_asked() {
         assert_eq!(generation.tokens.len(), 20);
     }
     let stop: String = generation.text.chars().skip(3).take(2).collect();
-    let stopping = Sampling { stop: vec![stop.clone()], ..sampling.clone() };
+    let stopping = Sampling {
+        stop: vec![stop.clone()],
+        ..sampling.clone()
+    };
     let stopped = generate(&bundle, &prompt, &stopping, 2, |_, _| ControlFlow::Continue(())).unwrap();
     assert_eq!(stopped.finish, Finish::Stop);
     assert!(!stopped.text.contains(&stop) && generation.text.starts_with(&stopped.text));
@@ -78,15 +107,39 @@ fn streamed_text_is_the_text_and_stops_where_asked() {
 #[test]
 fn what_does_not_fit_the_context_is_refused_with_the_numbers() {
     let bundle = trained_bundle();
-    let sampling = Sampling { maximum_tokens: 30, ..Sampling::default() };
-    let error = generate(&bundle, &[1, 2, 3], &sampling, 1, |_, _| ControlFlow::Continue(())).unwrap_err();
-    assert!(matches!(error, Error::ContextOverflow { prompt: 3, maximum: 30, context: 32 }));
+    let sampling = Sampling {
+        maximum_tokens: 30,
+        ..Sampling::default()
+    };
+    let error = generate(
+        &bundle,
+        &[1, 2, 3],
+        &sampling,
+        1,
+        |_, _| ControlFlow::Continue(()),
+    )
+    .unwrap_err();
+    assert!(matches!(
+        error,
+        Error::ContextOverflow {
+            prompt: 3,
+            maximum: 30,
+            context: 32
+        }
+    ));
     assert_eq!(error.class(), ErrorClass::Caller);
     assert!(check_context(bundle.model().config(), 2, 30).is_ok());
     assert!(check_context(bundle.model().config(), usize::MAX, 30).is_err());
-    let refused = |prompt: &[u32]| generate(&bundle, prompt, &Sampling::default(), 1, |_, _| ControlFlow::Continue(()));
+    let refused = |prompt: &[u32]| {
+        generate(&bundle, prompt, &Sampling::default(), 1, |_, _| {
+            ControlFlow::Continue(())
+        })
+    };
     assert!(refused(&[]).unwrap_err().to_string().contains("empty"));
-    let outside = Sampling { maximum_tokens: 1, ..Sampling::default() };
+    let outside = Sampling {
+        maximum_tokens: 1,
+        ..Sampling::default()
+    };
     let error = generate(&bundle, &[320], &outside, 1, |_, _| ControlFlow::Continue(())).unwrap_err();
     assert!(error.to_string().contains("token 320"), "{error}");
 }
@@ -94,15 +147,36 @@ fn what_does_not_fit_the_context_is_refused_with_the_numbers() {
 #[test]
 fn texts_that_cannot_be_used_are_refused() {
     let bundle = trained_bundle();
-    for (text, reason) in [("", "empty"), (" \n", "empty"), ("a\0b", "binary"), ("t", "too short")] {
+    for (text, reason) in [
+        ("", "empty"),
+        (" \n", "empty"),
+        ("a\0b", "binary"),
+        ("t", "too short"),
+    ] {
         let error = evaluate(&bundle, text, &EvaluateOptions::default(), go_on).unwrap_err();
         assert!(error.to_string().contains(reason), "{text:?}: {error}");
         assert_eq!(error.class(), ErrorClass::Caller);
     }
-    let far = EvaluateOptions { stride: 33, threads: 1 };
-    assert!(evaluate(&bundle, "some text", &far, go_on).unwrap_err().to_string().contains("stride"));
-    let none = EvaluateOptions { stride: 0, threads: 0 };
-    assert!(evaluate(&bundle, "some text", &none, go_on).unwrap_err().to_string().contains("threads"));
+    let far = EvaluateOptions {
+        stride: 33,
+        threads: 1,
+    };
+    assert!(
+        evaluate(&bundle, "some text", &far, go_on)
+            .unwrap_err()
+            .to_string()
+            .contains("stride")
+    );
+    let none = EvaluateOptions {
+        stride: 0,
+        threads: 0,
+    };
+    assert!(
+        evaluate(&bundle, "some text", &none, go_on)
+            .unwrap_err()
+            .to_string()
+            .contains("threads")
+    );
 }
 
 #[test]
@@ -127,7 +201,16 @@ fn a_text_shorter_than_the_context_trains() {
     let tokenizer = tokenizer();
     let data = TrainingData::from_documents(&tokenizer, &["the whale sings."], &[]).unwrap();
     assert!(data.training_tokens() < 32);
-    let mut trainer = Trainer::new(fresh_model(), data.clone(), TrainOptions { steps: 3, warmup_steps: 1, ..options() }).unwrap();
+    let mut trainer = Trainer::new(
+        fresh_model(),
+        data.clone(),
+        TrainOptions {
+            steps: 3,
+            warmup_steps: 1,
+            ..options()
+        },
+    )
+    .unwrap();
     let report = trainer.step().unwrap();
     assert_eq!(report.tokens as usize, 2 * 4 * (data.training_tokens() - 1));
     while !trainer.finished() {
@@ -148,6 +231,9 @@ fn data_of_another_tokenizer_or_checkpoint_is_refused() {
     let error = Trainer::resume(&checkpoint, other, 1).unwrap_err();
     assert!(error.to_string().contains("another text"), "{error}");
     let plain = fresh_model().to_safetensors().unwrap();
-    assert!(matches!(Trainer::resume(&plain, data(&tokenizer()), 1), Err(Error::Checkpoint { .. })));
+    assert!(matches!(
+        Trainer::resume(&plain, data(&tokenizer()), 1),
+        Err(Error::Checkpoint { .. })
+    ));
     assert!(Trainer::resume(&checkpoint[..checkpoint.len() - 8], data(&tokenizer()), 1).is_err());
 }
