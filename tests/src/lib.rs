@@ -1,1 +1,3 @@
 //! Whole-market scenarios.
+
+pub mod pages;

@@ -1,0 +1,3 @@
+//! Whole-market scenarios, over the built binary.
+
+mod personas;
