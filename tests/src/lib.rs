@@ -1,3 +1,12 @@
 //! Whole-market scenarios.
+//!
+//! A market of a test is what users have: the built binary as a node, a devnet with Ocean's real contracts, and
+//! wallets that only the client library holds.
 
+pub mod files;
+pub mod keys;
+pub mod market;
+pub mod node;
 pub mod pages;
+pub mod process;
+pub mod texts;
