@@ -109,6 +109,15 @@ pub enum MarketError {
     /// The parameters of a job are out of range.
     #[error("the parameters cannot be used")]
     Parameters(#[source] posthuman_types::parameters::ParametersError),
+    /// Something on this machine that cannot be used.
+    #[error("{what}")]
+    Local {
+        /// What, and what to do.
+        what: String,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The address file.
     #[error(transparent)]
     Addresses(#[from] posthuman_chain::AddressBookError),
@@ -133,6 +142,7 @@ impl MarketError {
             Self::File { .. } => "file",
             Self::Input(_) => "input",
             Self::Parameters(_) => "parameters_invalid",
+            Self::Local { .. } => "local",
             Self::Addresses(_) => "addresses",
             Self::Chain(_) => "chain",
         }
@@ -142,7 +152,7 @@ impl MarketError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Node(answer) => answer.class,
-            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) | Self::Addresses(_) => {
+            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) | Self::Addresses(_) | Self::Local { .. } => {
                 ErrorClass::Caller
             }
             Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,

@@ -11,6 +11,8 @@ pub mod verify;
 pub mod cli;
 #[cfg(feature = "cli")]
 pub mod compare;
+#[cfg(feature = "node")]
+mod demo;
 
 pub use client::{Goal, NodeClient};
 pub use error::{MarketError, NodeAnswer};

@@ -8,19 +8,29 @@ use posthuman_types::ErrorClass;
 
 use crate::MarketError;
 
-mod asset;
+pub(crate) mod asset;
 mod buy;
 mod collect;
 mod completions;
 mod context;
+#[cfg(feature = "node")]
+mod demo;
+#[cfg(feature = "node")]
+mod dev;
+#[cfg(feature = "node")]
+mod devnet;
 mod devnet_wallet;
 mod evaluate;
 mod infer;
 mod jobs;
-mod listen;
+#[cfg(feature = "node")]
+pub(crate) mod keys;
+pub(crate) mod listen;
 mod model;
+#[cfg(feature = "node")]
+mod node;
 mod order;
-mod output;
+pub(crate) mod output;
 mod plot;
 mod publish;
 #[cfg(feature = "node")]
@@ -73,6 +83,15 @@ enum Command {
     Collect(collect::Args),
     /// Write completions for a shell to stdout.
     Completions(completions::Args),
+    /// Play the whole story: six people, three models, receipts and rewards, on a devnet of its own.
+    #[cfg(feature = "node")]
+    Demo(demo::Args),
+    /// Start a devnet and a node together, kept across restarts.
+    #[cfg(feature = "node")]
+    Dev(dev::Args),
+    /// Start a devnet alone.
+    #[cfg(feature = "node")]
+    Devnet(devnet::Args),
     /// Score a text with one model or several.
     Evaluate(evaluate::Args),
     /// Open an inference session and continue prompts.
@@ -81,6 +100,9 @@ enum Command {
     Jobs(jobs::Args),
     /// Models: import one from Hugging Face files, list, show.
     Model(model::Args),
+    /// Start a market node on a chain that runs.
+    #[cfg(feature = "node")]
+    Node(node::Args),
     /// Check a job and pay for it, to start it later.
     Order(order::Args),
     /// Publish a new model: trained from scratch on a text, or imported.
@@ -98,6 +120,20 @@ enum Command {
     Verify(verify::Args),
     /// Wallets: create, show, import, fund, list.
     Wallet(wallet::Args),
+    /// Runs one job in a directory; started by a node, which answers it before this list is read.
+    #[cfg(feature = "node")]
+    #[command(hide = true)]
+    Worker,
+}
+
+impl Command {
+    /// Whether it runs until it is stopped: then what happens is worth a line.
+    fn serves(&self) -> bool {
+        #[cfg(feature = "node")]
+        return matches!(self, Self::Node(_) | Self::Dev(_));
+        #[cfg(not(feature = "node"))]
+        false
+    }
 }
 
 /// Runs the command line of this process and says how it ended.
@@ -107,7 +143,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    start_log(cli.verbose);
+    start_log(cli.verbose + u8::from(cli.command.serves()));
     let settings = Settings::collect(&matches, |name| std::env::var(name).ok());
     let outcome = settings.map_err(anyhow::Error::from).and_then(|settings| {
         let context = Context { settings, json: cli.json };
@@ -134,10 +170,18 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
         Command::Buy(args) => args.run(context).await,
         Command::Collect(args) => args.run(context).await,
         Command::Completions(args) => args.run(),
+        #[cfg(feature = "node")]
+        Command::Demo(args) => args.run(context).await,
+        #[cfg(feature = "node")]
+        Command::Dev(args) => args.run(context).await,
+        #[cfg(feature = "node")]
+        Command::Devnet(args) => args.run(context).await,
         Command::Evaluate(args) => args.run(context).await,
         Command::Infer(args) => args.run(context).await,
         Command::Jobs(args) => args.run(context).await,
         Command::Model(args) => args.run(context).await,
+        #[cfg(feature = "node")]
+        Command::Node(args) => args.run(context).await,
         Command::Order(args) => args.run(context).await,
         Command::Publish(args) => args.run(context).await,
         Command::Sell(args) => args.run(context).await,
@@ -146,6 +190,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
         Command::Train(args) => args.run(context).await,
         Command::Verify(args) => args.run(context).await,
         Command::Wallet(args) => args.run(context).await,
+        #[cfg(feature = "node")]
+        Command::Worker => Err(Wrong("a worker is started by a node, with a job's directory".to_owned()).into()),
     }
 }
 
@@ -191,6 +237,14 @@ fn class_of(error: &anyhow::Error) -> ErrorClass {
             return error.class();
         }
         if let Some(error) = cause.downcast_ref::<DevnetError>() {
+            return error.class();
+        }
+        #[cfg(feature = "node")]
+        if let Some(error) = cause.downcast_ref::<posthuman_node::NodeError>() {
+            return error.class();
+        }
+        #[cfg(feature = "node")]
+        if let Some(error) = cause.downcast_ref::<posthuman_jobs::vault::VaultError>() {
             return error.class();
         }
         if cause.is::<Unverified>() {
@@ -250,7 +304,8 @@ mod tests {
             let help = sub.clone().render_long_help().to_string();
             assert!(!help.is_empty(), "{path}");
             let is_leaf = sub.get_subcommands().next().is_none();
-            assert!(!is_leaf || sub.is_hide_set() || help.contains("Example"), "{path} shows no example");
+            let of_clap = path.split(' ').nth(1) == Some("help") || sub.get_name() == "help";
+            assert!(!is_leaf || sub.is_hide_set() || of_clap || help.contains("Example"), "{path} shows no example");
         });
     }
 

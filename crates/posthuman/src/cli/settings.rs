@@ -18,7 +18,7 @@ const FILE: &str = "posthuman.toml";
 pub(crate) struct Setting {
     /// Its name, which is also its flag without the dashes and, with underscores, its key in the file.
     pub name: &'static str,
-    /// What the help shows in place of the value.
+    /// What the help shows in place of the value; empty for a switch, whose value in environment and file is `true`.
     pub value: &'static str,
     /// The default as text; empty where there is none.
     pub default: &'static str,
@@ -35,6 +35,8 @@ pub(crate) enum Scope {
     Everywhere,
     /// Commands that keep a data folder.
     Data,
+    /// Commands that run workers.
+    Worker,
     /// Commands that start a node.
     Node,
     /// Commands that start a devnet.
@@ -53,13 +55,17 @@ impl Setting {
 
     fn argument(&self) -> Arg {
         let default = if self.default.is_empty() { String::new() } else { format!(" [default: {}]", self.default) };
-        Arg::new(self.name)
-            .long(self.name)
-            .value_name(self.value)
+        let argument = Arg::new(self.name).long(self.name);
+        let argument = if self.value.is_empty() {
+            argument.action(clap::ArgAction::SetTrue)
+        } else {
+            argument.value_name(self.value)
+        };
+        argument
             .help(format!("{}{default} [env: {}]", self.doc, self.variable()))
             .help_heading(match self.scope {
                 Scope::Everywhere => "Settings",
-                Scope::Data | Scope::Node => "Settings of the node",
+                Scope::Data | Scope::Worker | Scope::Node => "Settings of the node",
                 Scope::Devnet => "Settings of the devnet",
             })
     }
@@ -71,10 +77,11 @@ pub(crate) fn add_flags(mut command: Command) -> Command {
         command = command.arg(setting.argument().global(true));
     }
     for (name, scopes) in [
-        ("node", &[Scope::Data, Scope::Node][..]),
+        ("node", &[Scope::Data, Scope::Worker, Scope::Node][..]),
         ("devnet", &[Scope::Data, Scope::Devnet]),
-        ("dev", &[Scope::Data, Scope::Node, Scope::Devnet]),
-        ("demo", &[Scope::Data, Scope::Devnet]),
+        ("dev", &[Scope::Data, Scope::Worker, Scope::Node, Scope::Devnet]),
+        ("demo", &[Scope::Data, Scope::Worker, Scope::Devnet]),
+        ("verify", &[Scope::Worker]),
     ] {
         if command.find_subcommand(name).is_some() {
             let flags = SETTINGS.iter().filter(|setting| scopes.contains(&setting.scope)).map(Setting::argument);
@@ -158,8 +165,15 @@ impl Settings {
     }
 
     /// The text of a setting if someone set it, whatever its default.
+    #[cfg(any(test, feature = "node"))]
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
         self.values.get(declared(name).name).map(|found| found.text.as_str())
+    }
+
+    /// Whether a switch is on.
+    #[cfg(any(test, feature = "node"))]
+    pub(crate) fn switch(&self, name: &str) -> Result<bool, SettingError> {
+        Ok(self.parse(name)?.unwrap_or(false))
     }
 
     /// A path, if set.
@@ -200,17 +214,18 @@ pub(crate) fn markdown() -> String {
     for (title, scope) in [
         ("Of every command", Scope::Everywhere),
         ("Of commands that keep data (`node`, `dev`, `devnet`, `demo`)", Scope::Data),
+        ("Of commands that run workers (`node`, `dev`, `demo`, `verify --rerun`)", Scope::Worker),
         ("Of the node (`node`, `dev`)", Scope::Node),
         ("Of the devnet (`devnet`, `dev`, `demo`)", Scope::Devnet),
     ] {
         let _ = write!(page, "\n## {title}\n\n| flag | environment | in the file | default | what it does |\n|---|---|---|---|---|\n");
         for setting in SETTINGS.iter().filter(|setting| setting.scope == scope) {
             let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
+            let flag = format!("--{} {}", setting.name, setting.value);
             let _ = writeln!(
                 page,
-                "| `--{} {}` | `{}` | `{}` | {default} | {} |",
-                setting.name,
-                setting.value,
+                "| `{}` | `{}` | `{}` | {default} | {} |",
+                flag.trim_end(),
                 setting.variable(),
                 setting.key(),
                 setting.doc
@@ -228,6 +243,9 @@ fn declared(name: &str) -> &'static Setting {
 fn find_flag(flags: &ArgMatches, name: &str) -> Option<String> {
     if let Ok(Some(text)) = flags.try_get_one::<String>(name) {
         return Some(text.clone());
+    }
+    if let Ok(Some(true)) = flags.try_get_one::<bool>(name) {
+        return Some(true.to_string());
     }
     flags.subcommand().and_then(|(_, sub)| find_flag(sub, name))
 }
@@ -290,6 +308,8 @@ mod tests {
         let bare = collect(&["posthuman", "node"], &[]).unwrap();
         assert_eq!(bare.text("rpc"), Some("http://127.0.0.1:8545"));
         assert_eq!(bare.given("rpc"), None);
+        assert!(!bare.switch("unsafe-no-sandbox").unwrap());
+        assert!(collect(&["posthuman", "node", "--unsafe-no-sandbox"], &[]).unwrap().switch("unsafe-no-sandbox").unwrap());
         assert_eq!(bare.text("wallet"), None);
     }
 

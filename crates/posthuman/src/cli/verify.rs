@@ -42,7 +42,7 @@ impl Args {
         #[cfg_attr(not(feature = "node"), expect(unused_mut, reason = "only a re-run adds to it"))]
         let mut verification = verify(&chain, &receipt, &material).await?;
         #[cfg(feature = "node")]
-        self.rerun.run(&receipt, &mut verification).await?;
+        self.rerun.run(context, &receipt, &mut verification).await?;
         report(context, &verification)
     }
 

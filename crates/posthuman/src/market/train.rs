@@ -17,9 +17,6 @@ pub struct Trained {
     pub receipt: SignedReceipt,
 }
 
-/// Name of the output that holds the losses of a training.
-pub const METRICS: &str = "metrics.json";
-
 impl Market {
     /// Trains a model on a text: checks, orders (one datatoken, a fee of at most `limit`), starts, waits until the new
     /// model is on the market. On the blank model it makes one from scratch, in the shape that the parameters give.
@@ -57,7 +54,11 @@ impl Market {
         self.trained(job).await
     }
 
-    async fn trained(&self, job: Job) -> Result<Trained, MarketError> {
+    /// The model and the receipt of a training that went through, checked against each other.
+    ///
+    /// # Errors
+    /// A job that published nothing, or a receipt for other weights than the model's.
+    pub async fn trained(&self, job: Job) -> Result<Trained, MarketError> {
         let did = job.published.clone().ok_or_else(|| MarketError::Strange {
             url: self.node.url().to_owned(),
             what: format!("job {}", job.id),

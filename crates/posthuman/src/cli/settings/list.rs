@@ -1,6 +1,6 @@
 //! The list itself.
 
-use super::Scope::{Data, Devnet, Everywhere, Node};
+use super::Scope::{Data, Devnet, Everywhere, Node, Worker};
 use super::{Scope, Setting};
 
 /// All settings, in the order in which help and documentation show them.
@@ -21,14 +21,15 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Everywhere, "password-fd", "N", "", "Open file descriptor from which the password is read."),
     setting(Everywhere, "patience", "SECONDS", "30", "How long a node that does not answer is waited for."),
     setting(Data, "data", "DIR", "posthuman-data", "Folder of the database, the vault, the jobs and, under `dev`, the keys and the chain."),
+    setting(Worker, "unsafe-no-sandbox", "", "", "Run workers although the kernel cannot confine them. Only where every user is trusted."),
     setting(Node, "host", "ADDRESS", "127.0.0.1", "Address on which HTTP is served."),
     setting(Node, "port", "PORT", "8001", "Port on which HTTP is served; 0 takes a free one."),
     setting(Node, "public-url", "URL", "", "Address under which users reach the node, for DDOs. Without it the one it listens on."),
     setting(Node, "chain-id", "NUMBER", "8996", "Chain id that the endpoint must have."),
     setting(Node, "receipt-signer", "FILE", "", "Keystore file of the key that signs receipts. Apart from the wallet."),
     setting(Node, "receipt-signer-password-file", "FILE", "", "File with the password of the receipt signer's keystore."),
-    setting(Node, "master-key", "FILE", "", "Keystore file of the key that wraps the vault's keys. Apart from the wallet and the receipt signer."),
-    setting(Node, "master-key-password-file", "FILE", "", "File with the password of the master key's keystore."),
+    setting(Worker, "master-key", "FILE", "", "Keystore file of the key that wraps the vault's keys. Apart from the wallet and the receipt signer."),
+    setting(Worker, "master-key-password-file", "FILE", "", "File with the password of the master key's keystore."),
     setting(Node, "threads", "NUMBER", "2", "Threads of one worker. Does not change any result."),
     setting(Node, "workers", "NUMBER", "1", "Workers at the same time."),
     setting(Node, "memory-bytes", "BYTES", "17179869184", "Largest address space of a worker."),
@@ -43,7 +44,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting(Node, "blank-price", "TOKENS", "1", "Price of one datatoken of the blank model, in whole base tokens."),
     setting(Node, "session-seconds", "SECONDS", "900", "Seconds after its last turn when an inference session is closed and settled."),
     setting(Devnet, "rpc-port", "PORT", "8545", "Port of the devnet; 0 takes a free one."),
-    setting(Devnet, "contracts", "DIR", "contracts", "Folder of the installed contract artifacts, anvil and texts (`make contracts`)."),
+    setting(Devnet, "contracts", "DIR", "", "Folder of the installed contract artifacts, anvil and texts (`make contracts`). Without it the `contracts` of the repository around the current folder."),
 ];
 
 const fn setting(
