@@ -44,7 +44,10 @@ impl JobKeys {
     pub(crate) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(KEYS_BYTES));
         bytes.extend_from_slice(&MAGIC);
-        let salt = self.salt.as_ref().map(|salt| Key { object: ObjectId([0; 16]), key: salt.clone() });
+        let salt = self.salt.as_ref().map(|salt| Key {
+            object: ObjectId([0; 16]),
+            key: salt.clone(),
+        });
         for key in [&self.model, &salt, &self.resume] {
             bytes.push(u8::from(key.is_some()));
             bytes.extend_from_slice(&key.as_ref().map_or([0; 16], |key| key.object.0));
@@ -64,12 +67,24 @@ impl JobKeys {
         }
         let [model, salt, resume] = [(); 3].map(|()| {
             let present = take::<1>(&mut rest) == [1];
-            let key = Key { object: ObjectId(take(&mut rest)), key: Secret::from_bytes(take(&mut rest)) };
+            let key = Key {
+                object: ObjectId(take(&mut rest)),
+                key: Secret::from_bytes(take(&mut rest)),
+            };
             present.then_some(key)
         });
         let salt = salt.map(|salt| salt.key);
-        let (slots, output_salt) = (Secret::from_bytes(take(&mut rest)), Secret::from_bytes(take(&mut rest)));
-        Ok(Self { model, salt, resume, slots, output_salt })
+        let (slots, output_salt) = (
+            Secret::from_bytes(take(&mut rest)),
+            Secret::from_bytes(take(&mut rest)),
+        );
+        Ok(Self {
+            model,
+            salt,
+            resume,
+            slots,
+            output_salt,
+        })
     }
 }
 
@@ -105,7 +120,10 @@ impl Frame {
             read => from.read_exact(&mut header[read..])?,
         }
         let mut rest = header.as_slice();
-        let (slot, step) = (u32::from_le_bytes(take(&mut rest)), u32::from_le_bytes(take(&mut rest)));
+        let (slot, step) = (
+            u32::from_le_bytes(take(&mut rest)),
+            u32::from_le_bytes(take(&mut rest)),
+        );
         let last = match take(&mut rest) {
             [0] => false,
             [1] => true,
@@ -117,7 +135,12 @@ impl Frame {
         }
         let mut sealed = vec![0; length];
         from.read_exact(&mut sealed)?;
-        Ok(Some(Self { slot, step, last, sealed }))
+        Ok(Some(Self {
+            slot,
+            step,
+            last,
+            sealed,
+        }))
     }
 }
 
@@ -134,7 +157,14 @@ pub(crate) struct OpeningReader<'stream, R> {
 impl<'stream, R: Read> OpeningReader<'stream, R> {
     pub(crate) fn new(stream: &'stream mut R, slot: u32, key: &Key) -> Self {
         let cipher = ChunkCipher::new(&key.key);
-        Self { stream, slot, object: key.object, cipher, next: 0, complete: false }
+        Self {
+            stream,
+            slot,
+            object: key.object,
+            cipher,
+            next: 0,
+            complete: false,
+        }
     }
 
     /// The next chunk of plaintext; nothing after the last.
@@ -146,14 +176,20 @@ impl<'stream, R: Read> OpeningReader<'stream, R> {
             return Ok(None);
         }
         let frame = Frame::read(self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let place = Place { object: self.object, index: self.next, last: frame.last };
+        let place = Place {
+            object: self.object,
+            index: self.next,
+            last: frame.last,
+        };
         let opened = self.cipher.open(place, &frame.sealed);
         if frame.slot != self.slot {
             return Err(io::ErrorKind::InvalidData.into());
         }
         self.next += 1;
         self.complete = frame.last;
-        opened.map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        opened
+            .map(Some)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     /// The whole object.
@@ -184,15 +220,27 @@ pub(crate) fn write_sealed(
     let count = plaintext.len().div_ceil(CHUNK_BYTES).max(1);
     for index in 0..count {
         let end = ((index + 1) * CHUNK_BYTES).min(plaintext.len());
-        let place = Place { object: key.object, index: index as u64, last: index + 1 == count };
+        let place = Place {
+            object: key.object,
+            index: index as u64,
+            last: index + 1 == count,
+        };
         let sealed = cipher.seal(place, &plaintext[index * CHUNK_BYTES..end]);
-        Frame { slot, step, last: place.last, sealed }.write(to)?;
+        Frame {
+            slot,
+            step,
+            last: place.last,
+            sealed,
+        }
+        .write(to)?;
     }
     to.flush()
 }
 
 fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
-    let (head, tail) = rest.split_first_chunk().expect("the buffer is as long as the layout");
+    let (head, tail) = rest
+        .split_first_chunk()
+        .expect("the buffer is as long as the layout");
     *rest = tail;
     *head
 }
@@ -202,7 +250,10 @@ mod tests {
     use super::*;
 
     fn key(byte: u8) -> Key {
-        Key { object: ObjectId([byte; 16]), key: Secret::from_bytes([byte + 1; 32]) }
+        Key {
+            object: ObjectId([byte; 16]),
+            key: Secret::from_bytes([byte + 1; 32]),
+        }
     }
 
     #[test]
@@ -221,7 +272,10 @@ mod tests {
         assert_eq!(read.model.unwrap().object, ObjectId([1; 16]));
         assert_eq!(read.salt.unwrap().expose(), &[4; 32]);
         assert!(read.resume.is_none());
-        assert_eq!((read.slots.expose(), read.output_salt.expose()), (&[5; 32], &[6; 32]));
+        assert_eq!(
+            (read.slots.expose(), read.output_salt.expose()),
+            (&[5; 32], &[6; 32])
+        );
         bytes[0] ^= 1;
         assert!(JobKeys::read(&mut bytes.as_slice()).is_err());
     }
@@ -237,8 +291,14 @@ mod tests {
         assert!(open(&stream, 3, &key(2)).is_err());
         assert!(open(&stream[..stream.len() - 1], 3, &key(1)).is_err());
         let frame = 13 + CHUNK_BYTES + SEAL_OVERHEAD;
-        assert!(open(&stream[..frame], 3, &key(1)).is_err(), "the last chunk is missing");
-        assert!(open(&stream[frame..], 3, &key(1)).is_err(), "the first chunk is missing");
+        assert!(
+            open(&stream[..frame], 3, &key(1)).is_err(),
+            "the last chunk is missing"
+        );
+        assert!(
+            open(&stream[frame..], 3, &key(1)).is_err(),
+            "the first chunk is missing"
+        );
         let mut long = stream;
         long[9..13].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(open(&long, 3, &key(1)).is_err());

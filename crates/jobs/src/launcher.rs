@@ -153,7 +153,10 @@ pub(crate) fn run(
     let keys = feed::keys(run)?;
     directory::prepare(run)?;
     let (mut process, pipes) = WorkerProcess::start(&run.executable, &run.directory, run.sandbox)?;
-    let teller = Teller { started: Instant::now(), listener: Mutex::new(listener) };
+    let teller = Teller {
+        started: Instant::now(),
+        listener: Mutex::new(listener),
+    };
     let start = Start {
         descriptors: process.descriptors,
         checkpoint_every: run.checkpoint_every,
@@ -193,7 +196,11 @@ impl Teller {
     pub(crate) fn tell(&self, event: Event) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let at_milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let event = TimedEvent { at_milliseconds, elapsed: self.started.elapsed(), event };
+        let event = TimedEvent {
+            at_milliseconds,
+            elapsed: self.started.elapsed(),
+            event,
+        };
         (self.listener.lock().unwrap_or_else(PoisonError::into_inner))(event);
     }
 }
@@ -270,10 +277,15 @@ fn or_kill<T, E>(result: Result<T, E>, control: &Sender<Control>) -> Result<T, E
 }
 
 fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
-    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    thread
+        .join()
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn directory_error(path: &Path) -> impl Fn(io::Error) -> LaunchError {
     let path = path.to_owned();
-    move |source| LaunchError::Directory { path: path.clone(), source }
+    move |source| LaunchError::Directory {
+        path: path.clone(),
+        source,
+    }
 }

@@ -81,7 +81,9 @@ pub(crate) enum ProtocolError {
     Read(#[from] io::Error),
     #[error("a line is longer than {LINE_LIMIT} bytes")]
     TooLong,
-    #[error("a line is of protocol version {found}, and this is version {VERSION}: use one binary for both ends")]
+    #[error(
+        "a line is of protocol version {found}, and this is version {VERSION}: use one binary for both ends"
+    )]
     Version { found: u64 },
     #[error("a line is not a message of the protocol")]
     Shape,
@@ -103,7 +105,11 @@ pub(crate) fn read_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<
         return Ok(None);
     }
     if line.last() != Some(&b'\n') {
-        return Err(if line.len() as u64 == LINE_LIMIT { ProtocolError::TooLong } else { ProtocolError::Shape });
+        return Err(if line.len() as u64 == LINE_LIMIT {
+            ProtocolError::TooLong
+        } else {
+            ProtocolError::Shape
+        });
     }
     let value: serde_json::Value = serde_json::from_slice(&line).map_err(|_| ProtocolError::Shape)?;
     match value.get("v").and_then(serde_json::Value::as_u64) {
@@ -126,7 +132,9 @@ mod tests {
     #[test]
     fn messages_read_back() {
         let messages = [
-            WorkerMessage::Progress(Progress::Phase { name: "training".to_owned() }),
+            WorkerMessage::Progress(Progress::Phase {
+                name: "training".to_owned(),
+            }),
             WorkerMessage::Progress(Progress::Step {
                 step: 1,
                 steps: 2,
@@ -137,7 +145,10 @@ mod tests {
                 tokens: 5,
             }),
             WorkerMessage::Ending(Ending::Done),
-            WorkerMessage::Ending(Ending::Refused { code: RefusalCode::TextEmpty, reason: "empty".to_owned() }),
+            WorkerMessage::Ending(Ending::Refused {
+                code: RefusalCode::TextEmpty,
+                reason: "empty".to_owned(),
+            }),
             WorkerMessage::Ending(Ending::Cancelled),
         ];
         for message in messages {
@@ -146,7 +157,11 @@ mod tests {
             assert!(line.starts_with(b"{\"v\":1,\"event\":\""));
             assert_eq!(read_line(&mut line.as_slice()).unwrap(), Some(message));
         }
-        let start = LauncherMessage::Start(Start { descriptors: [3, 4, 5], checkpoint_every: 2, allowance: None });
+        let start = LauncherMessage::Start(Start {
+            descriptors: [3, 4, 5],
+            checkpoint_every: 2,
+            allowance: None,
+        });
         let mut line = Vec::new();
         write_line(&mut line, &start).unwrap();
         assert_eq!(read_line(&mut line.as_slice()).unwrap(), Some(start));
@@ -154,11 +169,23 @@ mod tests {
 
     #[test]
     fn other_versions_and_nonsense_are_refused() {
-        assert!(matches!(read("{\"v\":2,\"event\":\"done\"}\n"), Err(ProtocolError::Version { found: 2 })));
-        assert!(matches!(read("{\"event\":\"done\"}\n"), Err(ProtocolError::Shape)));
-        assert!(matches!(read("{\"v\":1,\"event\":\"dance\"}\n"), Err(ProtocolError::Shape)));
+        assert!(matches!(
+            read("{\"v\":2,\"event\":\"done\"}\n"),
+            Err(ProtocolError::Version { found: 2 })
+        ));
+        assert!(matches!(
+            read("{\"event\":\"done\"}\n"),
+            Err(ProtocolError::Shape)
+        ));
+        assert!(matches!(
+            read("{\"v\":1,\"event\":\"dance\"}\n"),
+            Err(ProtocolError::Shape)
+        ));
         assert!(matches!(read("hello\n"), Err(ProtocolError::Shape)));
-        assert!(matches!(read("{\"v\":1,\"event\":\"done\"}"), Err(ProtocolError::Shape)));
+        assert!(matches!(
+            read("{\"v\":1,\"event\":\"done\"}"),
+            Err(ProtocolError::Shape)
+        ));
         assert!(matches!(read(&"x".repeat(2 << 20)), Err(ProtocolError::TooLong)));
         assert!(read("").unwrap().is_none());
     }

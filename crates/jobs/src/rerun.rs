@@ -74,7 +74,10 @@ pub fn rerun(vault: &Vault, rerun: &Rerun) -> Result<Statement, RerunError> {
         vault,
         executable: rerun.executable.clone(),
         directory: directory.clone(),
-        task: Task::Job(JobSpec { threads: rerun.threads, ..rerun.spec.clone() }),
+        task: Task::Job(JobSpec {
+            threads: rerun.threads,
+            ..rerun.spec.clone()
+        }),
         model: rerun.model,
         inputs: rerun.inputs.clone(),
         checkpoint: None,

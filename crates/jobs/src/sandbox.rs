@@ -20,15 +20,15 @@ use std::io;
 use std::path::Path;
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, PathBeneath, PathFd, PathFdError, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use posthuman_types::Limits;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-pub use probe::{SandboxUnavailable, probe};
 pub(crate) use probe::worker_probe;
+pub use probe::{SandboxUnavailable, probe};
 
 /// Descriptors a worker may have open: three standard ones, three from the launcher, a few files of its own.
 const OPEN_FILES: u64 = 64;
@@ -42,10 +42,7 @@ const PROCESSOR_GRACE: u64 = 5;
 pub(crate) enum SandboxError {
     /// A privilege that could not be given up, or a limit that could not be set.
     #[error("{step} failed")]
-    Privileges {
-        step: &'static str,
-        source: io::Error,
-    },
+    Privileges { step: &'static str, source: io::Error },
     /// Landlock refused.
     #[error("Landlock could not be set up")]
     Landlock(#[from] RulesetError),
@@ -73,14 +70,27 @@ pub(crate) fn limit(limits: &Limits) -> Result<(), SandboxError> {
     let processor = limits.cpu_seconds;
     let all = [
         ("limiting core dumps", Resource::Core, 0, 0),
-        ("limiting memory", Resource::As, limits.memory_bytes, limits.memory_bytes),
-        ("limiting processor time", Resource::Cpu, processor, processor.saturating_add(PROCESSOR_GRACE)),
+        (
+            "limiting memory",
+            Resource::As,
+            limits.memory_bytes,
+            limits.memory_bytes,
+        ),
+        (
+            "limiting processor time",
+            Resource::Cpu,
+            processor,
+            processor.saturating_add(PROCESSOR_GRACE),
+        ),
         ("limiting open files", Resource::Nofile, OPEN_FILES, OPEN_FILES),
         ("limiting file sizes", Resource::Fsize, FILE_BYTES, FILE_BYTES),
     ];
     for (step, resource, soft, hard) in all {
         let ceiling = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
-        let limit = Rlimit { current: Some(soft.min(ceiling)), maximum: Some(hard.min(ceiling)) };
+        let limit = Rlimit {
+            current: Some(soft.min(ceiling)),
+            maximum: Some(hard.min(ceiling)),
+        };
         rustix::process::setrlimit(resource, limit).map_err(failed(step))?;
     }
     Ok(())
@@ -89,7 +99,8 @@ pub(crate) fn limit(limits: &Limits) -> Result<(), SandboxError> {
 /// Makes the kernel end this process with the thread that started it, and hides its memory from other processes of
 /// the same user. Both hold without a sandbox too.
 pub(crate) fn tie_to_parent() -> Result<(), SandboxError> {
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(failed("tying to the parent"))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(failed("tying to the parent"))?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("hiding the memory"))
 }
 
@@ -102,7 +113,11 @@ fn drop_privileges() -> Result<(), SandboxError> {
         let _ = rustix::thread::remove_capability_from_bounding_set(capability);
     }
     let none = CapabilitySet::empty();
-    let sets = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    let sets = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
     rustix::thread::set_capabilities(None, sets).map_err(failed("dropping capabilities"))
 }
 
@@ -118,9 +133,16 @@ fn restrict_files(directory: &Path) -> Result<(), SandboxError> {
         .add_rule(PathBeneath::new(PathFd::new(directory.join("inputs"))?, read))?
         .add_rule(PathBeneath::new(PathFd::new(directory.join("outputs"))?, write))?
         .restrict_self()?;
-    if status.ruleset == RulesetStatus::NotEnforced { Err(SandboxError::NoLandlock) } else { Ok(()) }
+    if status.ruleset == RulesetStatus::NotEnforced {
+        Err(SandboxError::NoLandlock)
+    } else {
+        Ok(())
+    }
 }
 
 fn failed(step: &'static str) -> impl Fn(rustix::io::Errno) -> SandboxError {
-    move |error| SandboxError::Privileges { step, source: error.into() }
+    move |error| SandboxError::Privileges {
+        step,
+        source: error.into(),
+    }
 }

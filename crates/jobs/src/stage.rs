@@ -44,7 +44,9 @@ pub enum StageError {
         name: String,
     },
     /// A name that is not one of a file in a folder.
-    #[error("`{name}` cannot be the name of an input: use letters, digits, `_`, `-` and `.`, at most 64 of them")]
+    #[error(
+        "`{name}` cannot be the name of an input: use letters, digits, `_`, `-` and `.`, at most 64 of them"
+    )]
     Name {
         /// The name.
         name: String,
@@ -104,26 +106,39 @@ pub(crate) fn stage(
     inputs: &[StageInput],
     folder: &Path,
 ) -> Result<(), StageError> {
-    let odd = |name: &str| StageError::Names { name: name.to_owned() };
+    let odd = |name: &str| StageError::Names {
+        name: name.to_owned(),
+    };
     for named in manifest.inputs() {
         if !inputs.iter().any(|given| given.input == *named) {
             return Err(odd(&named.name));
         }
     }
-    if let Some(extra) = inputs.iter().find(|given| manifest.get(&given.input.name) != Some(&given.input)) {
+    if let Some(extra) = inputs
+        .iter()
+        .find(|given| manifest.get(&given.input.name) != Some(&given.input))
+    {
         return Err(odd(&extra.input.name));
     }
-    inputs.iter().try_for_each(|input| stage_one(vault, input, folder))
+    inputs
+        .iter()
+        .try_for_each(|input| stage_one(vault, input, folder))
 }
 
 fn stage_one(vault: &Vault, input: &StageInput, folder: &Path) -> Result<(), StageError> {
     let name = &input.input.name;
     check_name(name)?;
     if input.input.bytes > LARGEST_INPUT {
-        return Err(StageError::TooLarge { name: name.clone(), bytes: input.input.bytes });
+        return Err(StageError::TooLarge {
+            name: name.clone(),
+            bytes: input.input.bytes,
+        });
     }
     let sealed = |object| {
-        vault.reader(object).map_err(|source| StageError::Vault { name: name.clone(), source })
+        vault.reader(object).map_err(|source| StageError::Vault {
+            name: name.clone(),
+            source,
+        })
     };
     let mut reader: Box<dyn Read + '_> = match &input.source {
         Source::Object(object) => Box::new(sealed(*object)?),
@@ -138,7 +153,8 @@ fn stage_one(vault: &Vault, input: &StageInput, folder: &Path) -> Result<(), Sta
         Source::File(path) => Box::new(File::open(path).map_err(|source| copy_error(name, path, source))?),
     };
     let path = folder.join(name);
-    let bytes = copy_input(&mut reader, &path, input.input.bytes).map_err(|error| copy_error(name, &path, error))?;
+    let bytes =
+        copy_input(&mut reader, &path, input.input.bytes).map_err(|error| copy_error(name, &path, error))?;
     if Input::describe(name, &bytes) != input.input {
         return Err(StageError::Changed { name: name.clone() });
     }
@@ -149,23 +165,38 @@ fn stage_one(vault: &Vault, input: &StageInput, folder: &Path) -> Result<(), Sta
 fn copy_input(reader: &mut dyn Read, path: &Path, expected: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(expected + 1).read_to_end(&mut bytes)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(&bytes)?;
     Ok(bytes)
 }
 
 fn copy_error(name: &str, path: &Path, source: io::Error) -> StageError {
     match source.downcast::<VaultError>() {
-        Ok(source) => StageError::Vault { name: name.to_owned(), source },
-        Err(source) => StageError::Copy { name: name.to_owned(), path: path.to_owned(), source },
+        Ok(source) => StageError::Vault {
+            name: name.to_owned(),
+            source,
+        },
+        Err(source) => StageError::Copy {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            source,
+        },
     }
 }
 
 /// Refuses names that could leave the folder or hide in it.
 fn check_name(name: &str) -> Result<(), StageError> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
     if plain && !name.is_empty() && name.len() <= 64 && !name.starts_with('.') {
         return Ok(());
     }
-    Err(StageError::Name { name: name.to_owned() })
+    Err(StageError::Name {
+        name: name.to_owned(),
+    })
 }

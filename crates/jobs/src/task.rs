@@ -1,6 +1,8 @@
 //! What a worker is asked to do, and what can come of it.
 
-use posthuman_types::{Architecture, Commitment, Digest, InputManifest, JobSpec, Limits, ObjectId, Operation};
+use posthuman_types::{
+    Architecture, Commitment, Digest, InputManifest, JobSpec, Limits, ObjectId, Operation,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::FailureKind;

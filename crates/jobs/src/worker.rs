@@ -75,7 +75,11 @@ impl Arguments {
                 _ => directory = Some(PathBuf::from(argument)),
             }
         }
-        Some(Self { locked, probe, directory: directory? })
+        Some(Self {
+            locked,
+            probe,
+            directory: directory?,
+        })
     }
 }
 
@@ -105,7 +109,9 @@ fn ending(stop: Stop) -> Ending {
 /// A panic's message may quote what was worked on: only its place is told.
 fn hide_panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        let place = panic
+            .location()
+            .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
         let _ = io::stderr().write_all(format!("the worker panicked at {place}\n").as_bytes());
     }));
 }

@@ -12,8 +12,8 @@ use posthuman_types::{JobId, ObjectId};
 use rand::Rng;
 use tokio::sync::oneshot;
 
-pub use crate::launcher::{Event, Finished, LaunchError, Outcome, TimedEvent};
 use crate::launcher::{Control, Keep, Run, run};
+pub use crate::launcher::{Event, Finished, LaunchError, Outcome, TimedEvent};
 use crate::stage::StageInput;
 pub use crate::task::{CheckSpec, Checked, FailureCode, ImportSpec, Imported, RefusalCode, Task};
 use crate::vault::Vault;
@@ -120,7 +120,9 @@ impl LocalEngine {
     pub fn remove_directory(&self, job: &JobId) -> Result<(), LaunchError> {
         let path = self.directory(job);
         match fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LaunchError::Directory { path, source }),
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(LaunchError::Directory { path, source })
+            }
             _ => Ok(()),
         }
     }
@@ -159,7 +161,9 @@ impl RunningJob {
     /// As for [`RunningJob::wait`].
     pub fn wait_blocking(mut self) -> Result<Outcome, LaunchError> {
         let (_, nothing) = oneshot::channel();
-        std::mem::replace(&mut self.outcome, nothing).blocking_recv().unwrap_or(Err(LaunchError::Lost))
+        std::mem::replace(&mut self.outcome, nothing)
+            .blocking_recv()
+            .unwrap_or(Err(LaunchError::Lost))
     }
 }
 

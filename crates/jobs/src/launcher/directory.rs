@@ -22,14 +22,27 @@ pub(super) fn prepare(run: &Run<'_>) -> Result<(), LaunchError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         other => other.map_err(directory_error(directory))?,
     }
-    for folder in [directory.clone(), directory.join("inputs"), directory.join("outputs")] {
+    for folder in [
+        directory.clone(),
+        directory.join("inputs"),
+        directory.join("outputs"),
+    ] {
         use std::os::unix::fs::DirBuilderExt;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(directory_error(&folder))?;
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&folder)
+            .map_err(directory_error(&folder))?;
     }
     let path = directory.join("job.json");
     let json = serde_json::to_vec(&run.task).expect("a task has no key that is not a string");
     write_private(&path, &json).map_err(directory_error(&path))?;
-    stage::stage(run.vault, run.task.inputs(), &run.inputs, &directory.join("inputs"))?;
+    stage::stage(
+        run.vault,
+        run.task.inputs(),
+        &run.inputs,
+        &directory.join("inputs"),
+    )?;
     Ok(())
 }
 
@@ -57,10 +70,15 @@ pub(super) fn outputs(directory: &Path, task: &Task) -> Result<InputManifest, St
         if !facts.is_file() || facts.len() > FILE_BYTES {
             return Err(format!("`outputs/{name}` is not a plain file of acceptable size"));
         }
-        found.push(Input::describe(&name, &fs::read(entry.path()).map_err(unreadable)?));
+        found.push(Input::describe(
+            &name,
+            &fs::read(entry.path()).map_err(unreadable)?,
+        ));
     }
-    if let Some(missing) =
-        task.output_names().iter().find(|name| !found.iter().any(|input| input.name == **name))
+    if let Some(missing) = task
+        .output_names()
+        .iter()
+        .find(|name| !found.iter().any(|input| input.name == **name))
     {
         return Err(format!("`outputs/{missing}` is missing"));
     }
@@ -86,20 +104,38 @@ mod tests {
             inputs: InputManifest::default(),
             commitment: None,
             threads: 1,
-            limits: Limits { memory_bytes: 1, cpu_seconds: 1 },
+            limits: Limits {
+                memory_bytes: 1,
+                cpu_seconds: 1,
+            },
         });
-        assert_eq!(outputs(folder.path(), &task).unwrap_err(), "`outputs/metrics.json` is missing");
+        assert_eq!(
+            outputs(folder.path(), &task).unwrap_err(),
+            "`outputs/metrics.json` is missing"
+        );
         let metrics = outputs_folder.join("metrics.json");
         fs::write(&metrics, "{}").unwrap();
         assert_eq!(outputs(folder.path(), &task).unwrap().inputs().len(), 1);
         fs::write(outputs_folder.join("weights.bin"), "x").unwrap();
-        assert!(outputs(folder.path(), &task).unwrap_err().contains("does not write"));
+        assert!(
+            outputs(folder.path(), &task)
+                .unwrap_err()
+                .contains("does not write")
+        );
         fs::remove_file(outputs_folder.join("weights.bin")).unwrap();
         fs::remove_file(&metrics).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &metrics).unwrap();
-        assert!(outputs(folder.path(), &task).unwrap_err().contains("not a plain file"));
+        assert!(
+            outputs(folder.path(), &task)
+                .unwrap_err()
+                .contains("not a plain file")
+        );
         fs::remove_file(&metrics).unwrap();
         fs::create_dir(&metrics).unwrap();
-        assert!(outputs(folder.path(), &task).unwrap_err().contains("not a plain file"));
+        assert!(
+            outputs(folder.path(), &task)
+                .unwrap_err()
+                .contains("not a plain file")
+        );
     }
 }

@@ -57,7 +57,10 @@ fn keep(
         }
         let (slot, mut writer) = match present.take() {
             Some(present) => present,
-            None => (frame.slot, run.vault.sealed_writer(new_object(keys, &slots, frame.slot))?),
+            None => (
+                frame.slot,
+                run.vault.sealed_writer(new_object(keys, &slots, frame.slot))?,
+            ),
         };
         if slot != frame.slot {
             return Err(DrainError::Stream(io::ErrorKind::InvalidData.into()));
@@ -65,11 +68,19 @@ fn keep(
         writer.push(&frame.sealed, frame.last)?;
         match (frame.last, slot) {
             (false, _) => present = Some((slot, writer)),
-            (true, MODEL_SLOT) => drained = Drained { result: Some(writer), whole: true },
+            (true, MODEL_SLOT) => {
+                drained = Drained {
+                    result: Some(writer),
+                    whole: true,
+                }
+            }
             (true, _) => {
                 let object = writer.finish(None, Shelf::Pending)?;
                 break_point("launcher.checkpoint.before_record");
-                teller.tell(Event::Checkpoint { object, step: frame.step });
+                teller.tell(Event::Checkpoint {
+                    object,
+                    step: frame.step,
+                });
             }
         }
     }
@@ -89,5 +100,10 @@ fn new_object(keys: &JobKeys, slots: &Slots, slot: u32) -> NewObject {
         MODEL_SLOT => (ObjectKind::Model, Some(keys.output_salt.clone())),
         _ => (ObjectKind::Checkpoint, None),
     };
-    NewObject { object: slots.object(slot), kind, key: slots.key(slot), salt }
+    NewObject {
+        object: slots.object(slot),
+        kind,
+        key: slots.key(slot),
+        salt,
+    }
 }

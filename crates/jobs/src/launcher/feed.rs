@@ -11,13 +11,21 @@ use crate::vault::{Secret, VaultError};
 
 /// The keys and salts of this run.
 pub(super) fn keys(run: &Run<'_>) -> Result<JobKeys, VaultError> {
-    let key = |object: ObjectId| Ok(Key { object, key: run.vault.keys(object)?.key });
+    let key = |object: ObjectId| {
+        Ok(Key {
+            object,
+            key: run.vault.keys(object)?.key,
+        })
+    };
     // What an import reads is an upload, which has no salt.
     let salted = run.model.filter(|_| !matches!(run.task, Task::Import(_)));
     Ok(JobKeys {
         model: run.model.map(key).transpose()?,
         salt: salted.map(|object| run.vault.salt(object)).transpose()?,
-        resume: run.checkpoint.map(|object| Ok::<_, VaultError>(key(object)?)).transpose()?,
+        resume: run
+            .checkpoint
+            .map(|object| Ok::<_, VaultError>(key(object)?))
+            .transpose()?,
         slots: Secret::random(),
         output_salt: match &run.keep {
             Keep::Pending => Secret::random(),
@@ -42,7 +50,12 @@ pub(super) fn feed(
         let Some(object) = object else { continue };
         let mut chunks = run.vault.sealed_reader(object)?;
         while let Some(chunk) = chunks.next_chunk()? {
-            let frame = Frame { slot, step: 0, last: chunk.place.last, sealed: chunk.sealed };
+            let frame = Frame {
+                slot,
+                step: 0,
+                last: chunk.place.last,
+                sealed: chunk.sealed,
+            };
             if let Err(error) = frame.write(&mut input) {
                 if error.kind() != io::ErrorKind::BrokenPipe {
                     tracing::warn!(%error, "the sealed input could not be handed over");

@@ -18,7 +18,10 @@ use crate::task::{Checked, FailureCode, ImportFacts, Imported, RefusalCode, Task
 use crate::vault::{Shelf, VaultError};
 
 /// What came of a run.
-#[allow(clippy::large_enum_variant, reason = "there is one per job, and it is taken apart at once")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one per job, and it is taken apart at once"
+)]
 #[derive(Debug)]
 pub enum Outcome {
     /// The job is done.
@@ -88,10 +91,14 @@ pub(super) fn decide(run: &Run<'_>, ended: Ended) -> Result<Outcome, LaunchError
     match &ended.said {
         Err(_) if !succeeded(&ended.exit) => Ok(died(&ended)),
         Err(error) => Ok(failed(FailureCode::Protocol, error)),
-        Ok(Some(Ending::Refused { code, reason })) => {
-            Ok(Outcome::Refused { code: *code, reason: reason.clone() })
-        }
-        Ok(Some(Ending::Failed { code, reason })) => Ok(Outcome::Failed { code: *code, reason: reason.clone() }),
+        Ok(Some(Ending::Refused { code, reason })) => Ok(Outcome::Refused {
+            code: *code,
+            reason: reason.clone(),
+        }),
+        Ok(Some(Ending::Failed { code, reason })) => Ok(Outcome::Failed {
+            code: *code,
+            reason: reason.clone(),
+        }),
         Ok(Some(Ending::Cancelled)) => Ok(Outcome::Cancelled),
         Ok(None) => Ok(died(&ended)),
         Ok(Some(_)) if !succeeded(&ended.exit) => Ok(died(&ended)),
@@ -121,12 +128,29 @@ fn imported(drained: Drained, facts: ImportFacts) -> Result<Outcome, LaunchError
         Err(error) => return Ok(failed(vault_code(&error), &error)),
     };
     break_point("launcher.result.before_record");
-    let ImportFacts { commitment, tokenizer, config, architecture, parameters, source } = facts;
-    Ok(Outcome::Imported(Imported { object, commitment, tokenizer, config, architecture, parameters, source }))
+    let ImportFacts {
+        commitment,
+        tokenizer,
+        config,
+        architecture,
+        parameters,
+        source,
+    } = facts;
+    Ok(Outcome::Imported(Imported {
+        object,
+        commitment,
+        tokenizer,
+        config,
+        architecture,
+        parameters,
+        source,
+    }))
 }
 
 fn finished(run: &Run<'_>, drained: Drained) -> Result<Outcome, LaunchError> {
-    let Task::Job(spec) = &run.task else { return Err(LaunchError::Lost) };
+    let Task::Job(spec) = &run.task else {
+        return Err(LaunchError::Lost);
+    };
     let path = run.directory.join("statement.json");
     let bytes = fs::read(&path).map_err(super::directory_error(&path))?;
     let statement = match read_statement(&bytes) {
@@ -137,9 +161,16 @@ fn finished(run: &Run<'_>, drained: Drained) -> Result<Outcome, LaunchError> {
         return Ok(failed(FailureCode::Protocol, &error));
     }
     match directory::outputs(&run.directory, &run.task) {
-        Err(reason) => return Ok(Outcome::Failed { code: FailureCode::OutputNotAllowed, reason }),
+        Err(reason) => {
+            return Ok(Outcome::Failed {
+                code: FailureCode::OutputNotAllowed,
+                reason,
+            });
+        }
         Ok(outputs) if outputs != statement.outputs => {
-            return Ok(protocol_failure("its statement names other outputs than there are"));
+            return Ok(protocol_failure(
+                "its statement names other outputs than there are",
+            ));
         }
         Ok(_) => {}
     }
@@ -152,21 +183,35 @@ fn finished(run: &Run<'_>, drained: Drained) -> Result<Outcome, LaunchError> {
     };
     break_point("launcher.result.before_record");
     let directory = run.directory.clone();
-    let outputs = statement.outputs.inputs().iter().map(|output| directory.join("outputs").join(&output.name)).collect();
-    Ok(Outcome::Finished(Finished { statement, result, directory, outputs }))
+    let outputs = statement
+        .outputs
+        .inputs()
+        .iter()
+        .map(|output| directory.join("outputs").join(&output.name))
+        .collect();
+    Ok(Outcome::Finished(Finished {
+        statement,
+        result,
+        directory,
+        outputs,
+    }))
 }
 
 fn take_result(drained: Drained, commitment: Option<&Commitment>) -> Result<Option<ObjectId>, VaultError> {
-    drained.result.map(|result| result.finish(commitment.cloned(), Shelf::Pending)).transpose()
+    drained
+        .result
+        .map(|result| result.finish(commitment.cloned(), Shelf::Pending))
+        .transpose()
 }
 
 /// A worker that ended without saying why.
 fn died(ended: &Ended) -> Outcome {
     let (code, reason) = match ended.stopped {
         Some(Stopped::Cancelled | Stopped::Killed) => return Outcome::Cancelled,
-        Some(Stopped::Deadline) => {
-            (FailureCode::Deadline, "the job took longer than it may: ask for less, or give it more time".to_owned())
-        }
+        Some(Stopped::Deadline) => (
+            FailureCode::Deadline,
+            "the job took longer than it may: ask for less, or give it more time".to_owned(),
+        ),
         None => cause_of_death(ended),
     };
     Outcome::Failed { code, reason }
@@ -176,7 +221,12 @@ fn cause_of_death(ended: &Ended) -> (FailureCode, String) {
     let memory = "the job needed more memory than it may have: ask for less, or raise the limit of memory";
     let status = match &ended.exit {
         Ok(status) => *status,
-        Err(error) => return (FailureCode::Crashed, format!("the worker could not be waited for: {error}")),
+        Err(error) => {
+            return (
+                FailureCode::Crashed,
+                format!("the worker could not be waited for: {error}"),
+            );
+        }
     };
     match status.signal() {
         // Nobody here sent it, so the kernel did, which it does when memory is short.
@@ -186,10 +236,17 @@ fn cause_of_death(ended: &Ended) -> (FailureCode, String) {
         }
         Some(libc::SIGXCPU) => (
             FailureCode::ProcessorTime,
-            "the job needed more processor time than it may have: ask for less, or raise the limit".to_owned(),
+            "the job needed more processor time than it may have: ask for less, or raise the limit"
+                .to_owned(),
         ),
-        Some(signal) => (FailureCode::Crashed, format!("the worker was ended by signal {signal}; see worker.log")),
-        None => (FailureCode::Crashed, format!("the worker ended early ({status}); see worker.log")),
+        Some(signal) => (
+            FailureCode::Crashed,
+            format!("the worker was ended by signal {signal}; see worker.log"),
+        ),
+        None => (
+            FailureCode::Crashed,
+            format!("the worker ended early ({status}); see worker.log"),
+        ),
     }
 }
 
@@ -200,15 +257,18 @@ fn succeeded(exit: &io::Result<ExitStatus>) -> bool {
 fn vault_code(error: &VaultError) -> FailureCode {
     match error {
         VaultError::Full { .. } => FailureCode::DiskFull,
-        VaultError::ChunkMissing { .. } | VaultError::ChunkCorrupted { .. } | VaultError::ManifestDamaged { .. } => {
-            FailureCode::WeightsCorrupted
-        }
+        VaultError::ChunkMissing { .. }
+        | VaultError::ChunkCorrupted { .. }
+        | VaultError::ManifestDamaged { .. } => FailureCode::WeightsCorrupted,
         _ => FailureCode::Internal,
     }
 }
 
 fn protocol_failure(reason: &str) -> Outcome {
-    Outcome::Failed { code: FailureCode::Protocol, reason: format!("the worker is not to be trusted: {reason}") }
+    Outcome::Failed {
+        code: FailureCode::Protocol,
+        reason: format!("the worker is not to be trusted: {reason}"),
+    }
 }
 
 fn failed(code: FailureCode, error: &dyn Error) -> Outcome {

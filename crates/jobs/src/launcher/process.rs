@@ -35,25 +35,52 @@ impl WorkerProcess {
         directory: &Path,
         sandbox: bool,
     ) -> Result<(Self, Pipes), LaunchError> {
-        let failed = |source| LaunchError::Spawn { executable: executable.to_owned(), source };
+        let failed = |source| LaunchError::Spawn {
+            executable: executable.to_owned(),
+            source,
+        };
         let (keys_there, keys) = io::pipe().map_err(failed)?;
         let (input_there, input) = io::pipe().map_err(failed)?;
         let (output, output_there) = io::pipe().map_err(failed)?;
-        let descriptors = [keys_there.as_raw_fd(), input_there.as_raw_fd(), output_there.as_raw_fd()];
+        let descriptors = [
+            keys_there.as_raw_fd(),
+            input_there.as_raw_fd(),
+            output_there.as_raw_fd(),
+        ];
         let mut command = Command::new(executable);
         command.arg("worker");
         if !sandbox {
             command.arg("--unsafe-no-sandbox");
         }
-        command.arg(directory).env_clear().current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .arg(directory)
+            .env_clear()
+            .current_dir("/")
+            .process_group(0);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         inherit::only(&mut command, descriptors);
         let mut child = command.spawn().map_err(failed)?;
         let taken = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(commands), Some(messages), Some(log)) = taken else {
             unreachable!("all three standard streams are piped")
         };
-        Ok((Self { child, commands, descriptors }, Pipes { keys, input, output, messages, log }))
+        Ok((
+            Self {
+                child,
+                commands,
+                descriptors,
+            },
+            Pipes {
+                keys,
+                input,
+                output,
+                messages,
+                log,
+            },
+        ))
     }
 
     /// Ends the worker at once. One that has ended already is left alone: its number is not reused before it is waited
@@ -86,7 +113,11 @@ pub(super) fn read_bounded(mut from: impl Read, limit: u64) -> Vec<u8> {
 /// Writes a small file of the launcher's own into the job's folder.
 pub(super) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)
 }
 
@@ -103,7 +134,14 @@ mod inherit {
         let before_exec = move || {
             // SAFETY: a system call with three numbers. Kernels before 5.11 do not know the flag; then only what was
             // opened without the close-on-exec flag, which the standard library never does, would stay open.
-            unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+            unsafe {
+                libc::syscall(
+                    libc::SYS_close_range,
+                    3,
+                    libc::c_uint::MAX,
+                    libc::CLOSE_RANGE_CLOEXEC,
+                )
+            };
             for descriptor in descriptors {
                 // SAFETY: a system call on a number. The pipes live until the process was started.
                 if unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) } == -1 {

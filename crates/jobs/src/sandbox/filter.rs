@@ -81,8 +81,9 @@ const ALLOWED: &[i64] = &[
 
 /// Installs the filter in this thread and in all that it will start.
 pub(super) fn install() -> Result<(), FilterError> {
-    seccompiler::apply_filter(&allow_list()?)?;
+    // The list comes last: it does not allow to install another filter. Of two filters the stricter one counts.
     seccompiler::apply_filter(&no_clone3()?)?;
+    seccompiler::apply_filter(&allow_list()?)?;
     Ok(())
 }
 
@@ -91,7 +92,10 @@ fn allow_list() -> Result<BpfProgram, BackendError> {
     let thread = libc::CLONE_THREAD as u64;
     let itself = u64::from(std::process::id());
     rules.extend([
-        (libc::SYS_clone, vec![rule(&[(0, Compare::MaskedEq(thread), thread)])?]),
+        (
+            libc::SYS_clone,
+            vec![rule(&[(0, Compare::MaskedEq(thread), thread)])?],
+        ),
         (libc::SYS_clone3, vec![]),
         (libc::SYS_tgkill, vec![rule(&[(0, Compare::Eq, itself)])?]),
         // Names of threads and of memory, which are for people.
@@ -103,7 +107,10 @@ fn allow_list() -> Result<BpfProgram, BackendError> {
                 .collect::<Result<_, _>>()?,
         ),
         // Reading its own limits, not changing them.
-        (libc::SYS_prlimit64, vec![rule(&[(0, Compare::Eq, 0), (2, Compare::Eq, 0)])?]),
+        (
+            libc::SYS_prlimit64,
+            vec![rule(&[(0, Compare::Eq, 0), (2, Compare::Eq, 0)])?],
+        ),
         (
             libc::SYS_fcntl,
             [libc::F_GETFD, libc::F_SETFD, libc::F_GETFL, libc::F_DUPFD_CLOEXEC]
@@ -112,12 +119,20 @@ fn allow_list() -> Result<BpfProgram, BackendError> {
                 .collect::<Result<_, _>>()?,
         ),
     ]);
-    compile(rules, SeccompAction::Errno(libc::EPERM as u32), SeccompAction::Allow)
+    compile(
+        rules,
+        SeccompAction::Errno(libc::EPERM as u32),
+        SeccompAction::Allow,
+    )
 }
 
 fn no_clone3() -> Result<BpfProgram, BackendError> {
     let rules = vec![(libc::SYS_clone3, vec![])];
-    compile(rules, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))
+    compile(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(libc::ENOSYS as u32),
+    )
 }
 
 fn compile(

@@ -76,16 +76,26 @@ struct Attempt {
 /// Whatever the worker could do, in words.
 pub fn probe(executable: &Path, keystore: &Path) -> Result<(), SandboxUnavailable> {
     let attempts = run_probe(executable, keystore, &["worker", "--probe"])?;
-    let allowed: Vec<String> =
-        attempts.into_iter().filter(|attempt| !attempt.refused).map(|attempt| attempt.name).collect();
-    if allowed.is_empty() { Ok(()) } else { Err(SandboxUnavailable::Leaks { allowed }) }
+    let allowed: Vec<String> = attempts
+        .into_iter()
+        .filter(|attempt| !attempt.refused)
+        .map(|attempt| attempt.name)
+        .collect();
+    if allowed.is_empty() {
+        Ok(())
+    } else {
+        Err(SandboxUnavailable::Leaks { allowed })
+    }
 }
 
 /// What `worker --probe DIR` does, locked up or, to prove that the attempts are real ones, not.
 pub(crate) fn worker_probe(directory: &Path, locked: bool) -> ExitCode {
-    let plan: Option<Plan> =
-        fs::read(directory.join("probe.json")).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    let Some(plan) = plan else { return ExitCode::FAILURE };
+    let plan: Option<Plan> = fs::read(directory.join("probe.json"))
+        .ok()
+        .and_then(|json| serde_json::from_slice(&json).ok());
+    let Some(plan) = plan else {
+        return ExitCode::FAILURE;
+    };
     if locked && let Err(error) = super::tie_to_parent().and_then(|()| super::enter(directory)) {
         let reason = match std::error::Error::source(&error) {
             Some(source) => format!("{error}: {source}"),
@@ -106,7 +116,10 @@ fn run_probe(
     keystore: &Path,
     arguments: &[&str],
 ) -> Result<Vec<Attempt>, SandboxUnavailable> {
-    let not_run = |source| SandboxUnavailable::NotRun { executable: executable.to_owned(), source };
+    let not_run = |source| SandboxUnavailable::NotRun {
+        executable: executable.to_owned(),
+        source,
+    };
     let outside = tempfile::tempdir().map_err(not_run)?;
     let job = tempfile::tempdir().map_err(not_run)?;
     let (canary, unix_socket) = (outside.path().join("canary"), outside.path().join("socket"));
@@ -114,7 +127,12 @@ fn run_probe(
     let _unix = std::os::unix::net::UnixListener::bind(&unix_socket).map_err(not_run)?;
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").map_err(not_run)?;
     let port = tcp.local_addr().map_err(not_run)?.port();
-    let plan = Plan { canary, keystore: keystore.to_owned(), unix_socket, port };
+    let plan = Plan {
+        canary,
+        keystore: keystore.to_owned(),
+        unix_socket,
+        port,
+    };
     let json = serde_json::to_vec(&plan).map_err(|error| not_run(error.into()))?;
     fs::write(job.path().join("probe.json"), json).map_err(not_run)?;
     for folder in ["inputs", "outputs"] {
@@ -128,28 +146,49 @@ fn run_probe(
         .output()
         .map_err(not_run)?;
     serde_json::from_slice(&output.stdout).map_err(|_| SandboxUnavailable::NotEntered {
-        reason: String::from_utf8_lossy(&output.stdout).chars().take(300).collect(),
+        reason: String::from_utf8_lossy(&output.stdout)
+            .chars()
+            .take(300)
+            .collect(),
     })
 }
 
 fn attempts(plan: &Plan) -> Vec<Attempt> {
     let parent = rustix::process::getppid().map_or(0, |parent| parent.as_raw_nonzero().get());
     let process = |file: &str| PathBuf::from(format!("/proc/{parent}/{file}"));
-    let attempt = |name: &str, succeeded: bool| Attempt { name: name.to_owned(), refused: !succeeded };
+    let attempt = |name: &str, succeeded: bool| Attempt {
+        name: name.to_owned(),
+        refused: !succeeded,
+    };
     vec![
-        attempt("open a TCP connection", TcpStream::connect(("127.0.0.1", plan.port)).is_ok()),
-        attempt("open a Unix socket", UnixStream::connect(&plan.unix_socket).is_ok()),
+        attempt(
+            "open a TCP connection",
+            TcpStream::connect(("127.0.0.1", plan.port)).is_ok(),
+        ),
+        attempt(
+            "open a Unix socket",
+            UnixStream::connect(&plan.unix_socket).is_ok(),
+        ),
         attempt("make a pair of sockets", UnixStream::pair().is_ok()),
         attempt("read a file outside its job", can_read(&plan.canary)),
-        attempt("write a file outside its job", fs::write(plan.canary.with_extension("new"), "x").is_ok()),
+        attempt(
+            "write a file outside its job",
+            fs::write(plan.canary.with_extension("new"), "x").is_ok(),
+        ),
         attempt("read the keystore", can_read(&plan.keystore)),
         attempt("read the environment of the node", can_read(&process("environ"))),
-        attempt("open the memory of the node", fs::File::open(process("mem")).is_ok()),
+        attempt(
+            "open the memory of the node",
+            fs::File::open(process("mem")).is_ok(),
+        ),
         attempt("read the memory map of the node", can_read(&process("maps"))),
         attempt("list processes", fs::read_dir("/proc").is_ok()),
         attempt("trace the node", foreign::trace(parent)),
         attempt("signal the node", foreign::signal(parent)),
-        attempt("start a program", Command::new("/proc/self/exe").arg("worker").status().is_ok()),
+        attempt(
+            "start a program",
+            Command::new("/proc/self/exe").arg("worker").status().is_ok(),
+        ),
     ]
 }
 
@@ -180,13 +219,22 @@ mod tests {
 
     #[test]
     fn each_leak_is_named() {
-        let error = SandboxUnavailable::Leaks { allowed: vec!["open a TCP connection".to_owned()] };
-        assert!(error.to_string().starts_with("a locked-up worker was still able to open a TCP connection: "));
+        let error = SandboxUnavailable::Leaks {
+            allowed: vec!["open a TCP connection".to_owned()],
+        };
+        assert!(
+            error
+                .to_string()
+                .starts_with("a locked-up worker was still able to open a TCP connection: ")
+        );
     }
 
     #[test]
     fn a_program_that_is_not_there_is_named() {
         let error = probe(Path::new("/nowhere/posthuman"), Path::new("/nowhere/key")).unwrap_err();
-        assert!(error.to_string().contains("check `/nowhere/posthuman`"), "{error}");
+        assert!(
+            error.to_string().contains("check `/nowhere/posthuman`"),
+            "{error}"
+        );
     }
 }

@@ -7,11 +7,15 @@ use std::path::Path;
 use std::sync::PoisonError;
 
 use super::disk::{self, Places};
+use super::layout::{check_description, chunk_path, entries, ids, write_description};
 use super::manifest::Manifest;
 use super::object::read_chunk;
-use super::{Vault, VaultError, check_description, chunk_path, entries, ids, write_description};
+use super::{Vault, VaultError};
 
-const COPY: Places = Places { before: "vault.backup.before_rename", after: "vault.backup.after_rename" };
+const COPY: Places = Places {
+    before: "vault.backup.before_rename",
+    after: "vault.backup.after_rename",
+};
 
 impl Vault {
     /// Copies every object into a new folder, while the vault is in use. Each chunk is checked on the way.

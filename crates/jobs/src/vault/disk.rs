@@ -66,7 +66,11 @@ pub(super) fn make_folder(path: &Path) -> Result<(), VaultError> {
 }
 
 fn write_flushed(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     #[cfg(test)]
     full_disk::take(bytes.len())?;
     file.write_all(bytes)?;

@@ -85,7 +85,9 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// A chunk that is whole but does not belong at this place of this object.
-    #[error("chunk {chunk} of object {object} does not open: it was swapped, cut off or sealed with another key")]
+    #[error(
+        "chunk {chunk} of object {object} does not open: it was swapped, cut off or sealed with another key"
+    )]
     ChunkForeign {
         /// The object.
         object: ObjectId,
@@ -93,7 +95,9 @@ pub enum VaultError {
         chunk: u64,
     },
     /// A data key or salt that its own master key does not open.
-    #[error("the wrapped key of object {object} does not open: its manifest was altered; restore it from a backup")]
+    #[error(
+        "the wrapped key of object {object} does not open: its manifest was altered; restore it from a backup"
+    )]
     WrappedKey {
         /// The object.
         object: ObjectId,
@@ -183,7 +187,11 @@ impl VaultError {
 
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        if is_full(&source) { Self::Full { path, source } } else { Self::Io { action, path, source } }
+        if is_full(&source) {
+            Self::Full { path, source }
+        } else {
+            Self::Io { action, path, source }
+        }
     }
 }
 
@@ -207,7 +215,10 @@ mod tests {
     fn a_full_disk_is_told_from_other_troubles() {
         let path = Path::new("/vault/chunks/aa");
         let full = VaultError::io("write", path, io::Error::from_raw_os_error(libc::ENOSPC));
-        assert!(full.to_string().starts_with("the disk that holds `/vault/chunks/aa` is full"));
+        assert!(
+            full.to_string()
+                .starts_with("the disk that holds `/vault/chunks/aa` is full")
+        );
         assert_eq!(full.class(), ErrorClass::Unavailable);
         let quota = VaultError::io("write", path, io::Error::from_raw_os_error(libc::EDQUOT));
         assert!(matches!(quota, VaultError::Full { .. }));

@@ -21,6 +21,8 @@ pub enum ObjectKind {
     Checkpoint,
     /// A file that a user sent.
     Upload,
+    /// A key of the node itself, such as the one that seals files of DDOs.
+    Secret,
 }
 
 /// What can be told of an object without opening it.
@@ -72,7 +74,11 @@ const MANIFEST_LIMIT: u64 = 64 << 20;
 impl Manifest {
     /// Reads a manifest; `None` where there is no such file.
     pub(super) fn read(path: &Path, object: ObjectId) -> Result<Option<Self>, VaultError> {
-        let damaged = |reason| VaultError::ManifestDamaged { object, reason, path: path.to_owned() };
+        let damaged = |reason| VaultError::ManifestDamaged {
+            object,
+            reason,
+            path: path.to_owned(),
+        };
         match fs::metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(VaultError::io("read", path, source)),
@@ -110,8 +116,14 @@ impl Manifest {
 
     fn lengths_agree(&self) -> bool {
         let full = (CHUNK_BYTES + SEAL_OVERHEAD) as u64;
-        let Some((last, before)) = self.chunks.split_last() else { return false };
-        let sum = self.chunks.iter().map(|chunk| chunk.bytes.saturating_sub(SEAL_OVERHEAD as u64)).sum::<u64>();
+        let Some((last, before)) = self.chunks.split_last() else {
+            return false;
+        };
+        let sum = self
+            .chunks
+            .iter()
+            .map(|chunk| chunk.bytes.saturating_sub(SEAL_OVERHEAD as u64))
+            .sum::<u64>();
         before.iter().all(|chunk| chunk.bytes == full)
             && (SEAL_OVERHEAD as u64..=full).contains(&last.bytes)
             && sum == self.bytes

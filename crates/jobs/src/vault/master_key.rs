@@ -39,7 +39,8 @@ impl Password {
     /// # Errors
     /// A file that cannot be read, is empty, not UTF-8 or larger than 64 KiB.
     pub fn from_file(path: &Path) -> Result<Self, VaultError> {
-        let file = File::open(path).map_err(|source| VaultError::io("read the password file", path, source))?;
+        let file =
+            File::open(path).map_err(|source| VaultError::io("read the password file", path, source))?;
         Self::read(file, format!("in `{}`", path.display()))
     }
 
@@ -53,11 +54,17 @@ impl Password {
 
     fn read(reader: impl Read, from: String) -> Result<Self, VaultError> {
         let mut text = Zeroizing::new(String::with_capacity(1024));
-        let unusable = |reason| VaultError::Password { from: from.clone(), reason };
-        reader.take(FILE_LIMIT).read_to_string(&mut text).map_err(|error| match error.kind() {
-            io::ErrorKind::InvalidData => unusable("it is not UTF-8 text"),
-            _ => unusable("it cannot be read"),
-        })?;
+        let unusable = |reason| VaultError::Password {
+            from: from.clone(),
+            reason,
+        };
+        reader
+            .take(FILE_LIMIT)
+            .read_to_string(&mut text)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => unusable("it is not UTF-8 text"),
+                _ => unusable("it cannot be read"),
+            })?;
         if text.len() as u64 == FILE_LIMIT {
             return Err(unusable("it is longer than 64 KiB"));
         }
@@ -72,7 +79,10 @@ impl Password {
 
     fn checked(text: Zeroizing<String>, from: &str) -> Result<Self, VaultError> {
         if text.is_empty() {
-            return Err(VaultError::Password { from: from.to_owned(), reason: "it is empty" });
+            return Err(VaultError::Password {
+                from: from.to_owned(),
+                reason: "it is empty",
+            });
         }
         Ok(Self(text))
     }
@@ -110,7 +120,9 @@ impl MasterKey {
     /// A path that is taken, or a folder that cannot be written to.
     pub fn create(path: &Path, password: &Password) -> Result<Self, VaultError> {
         if path.exists() {
-            return Err(VaultError::Exists { path: path.to_owned() });
+            return Err(VaultError::Exists {
+                path: path.to_owned(),
+            });
         }
         let key = Secret::random();
         write_keystore(path, &key, password)?;
@@ -123,10 +135,16 @@ impl MasterKey {
     /// A file that is no keystore, or a password that does not open it.
     pub fn open(path: &Path, password: &Password) -> Result<Self, VaultError> {
         check_keystore(path)?;
-        let mut key = eth_keystore::decrypt_key(path, password.0.as_bytes()).map_err(|error| match error {
-            KeystoreError::MacMismatch => VaultError::WrongPassword { path: path.to_owned() },
-            other => VaultError::Keystore { path: path.to_owned(), reason: other.to_string() },
-        })?;
+        let mut key =
+            eth_keystore::decrypt_key(path, password.0.as_bytes()).map_err(|error| match error {
+                KeystoreError::MacMismatch => VaultError::WrongPassword {
+                    path: path.to_owned(),
+                },
+                other => VaultError::Keystore {
+                    path: path.to_owned(),
+                    reason: other.to_string(),
+                },
+            })?;
         let mut bytes = [0; 32];
         bytes.copy_from_slice(&key);
         key.zeroize();
@@ -145,12 +163,18 @@ impl MasterKey {
         input.reserve_exact(32);
         input.extend_from_slice(key.expose());
         let id = Bytes::copy_from_slice(&keccak256(input.as_slice())[..8]);
-        Self { key, id: KeyId(id.to_string().trim_start_matches("0x").to_owned()) }
+        Self {
+            key,
+            id: KeyId(id.to_string().trim_start_matches("0x").to_owned()),
+        }
     }
 
     pub(super) fn wrap(&self, purpose: Purpose, object: ObjectId, secret: &Secret) -> Wrapped {
         let sealed = seal::wrap(&self.key, &purpose.bind(object), secret).into();
-        Wrapped { master_key: self.id.clone(), sealed }
+        Wrapped {
+            master_key: self.id.clone(),
+            sealed,
+        }
     }
 
     pub(super) fn unwrap(
@@ -193,12 +217,20 @@ pub(super) struct Wrapped {
 }
 
 fn write_keystore(path: &Path, key: &Secret, password: &Password) -> Result<(), VaultError> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let unfinished = format!("{}keystore-{}", disk::UNFINISHED, std::process::id());
     let unfinished_path = folder.join(&unfinished);
     let io = |source| VaultError::io("write the keystore", path, source);
     // The file is made first, with its owner's rights alone: the keystore crate would make it readable for all.
-    let options = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished_path);
+    let options = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&unfinished_path);
     let file = options.map_err(io)?;
     let written = eth_keystore::encrypt_key(
         folder,
@@ -208,8 +240,15 @@ fn write_keystore(path: &Path, key: &Secret, password: &Password) -> Result<(), 
         Some(&unfinished),
     );
     let finished = written
-        .map_err(|error| VaultError::Keystore { path: path.to_owned(), reason: error.to_string() })
-        .and_then(|_| file.sync_all().and_then(|()| fs::hard_link(&unfinished_path, path)).map_err(io));
+        .map_err(|error| VaultError::Keystore {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })
+        .and_then(|_| {
+            file.sync_all()
+                .and_then(|()| fs::hard_link(&unfinished_path, path))
+                .map_err(io)
+        });
     disk::remove_file(&unfinished_path)?;
     finished?;
     disk::flush_folder(folder)
@@ -220,21 +259,33 @@ fn write_keystore(path: &Path, key: &Secret, password: &Password) -> Result<(), 
 fn check_keystore(path: &Path) -> Result<(), VaultError> {
     let io = |source| VaultError::io("read the keystore", path, source);
     let mut text = String::new();
-    File::open(path).map_err(io)?.take(FILE_LIMIT).read_to_string(&mut text).map_err(io)?;
-    let wrong = |reason: &str| VaultError::Keystore { path: path.to_owned(), reason: reason.to_owned() };
+    File::open(path)
+        .map_err(io)?
+        .take(FILE_LIMIT)
+        .read_to_string(&mut text)
+        .map_err(io)?;
+    let wrong = |reason: &str| VaultError::Keystore {
+        path: path.to_owned(),
+        reason: reason.to_owned(),
+    };
     let keystore: EthKeystore =
         serde_json::from_str(&text).map_err(|_| wrong("it is not JSON of keystore version 3"))?;
     if keystore.version != 3 || keystore.crypto.cipher != "aes-128-ctr" {
         return Err(wrong("only version 3 with aes-128-ctr is supported"));
     }
     if keystore.crypto.cipherparams.iv.len() != 16 || keystore.crypto.ciphertext.len() != 32 {
-        return Err(wrong("its key or its initialisation vector has another length than expected"));
+        return Err(wrong(
+            "its key or its initialisation vector has another length than expected",
+        ));
     }
     let (length, affordable) = match keystore.crypto.kdfparams {
         KdfparamsType::Pbkdf2 { c, dklen, .. } => (dklen, c <= 10_000_000),
         KdfparamsType::Scrypt { dklen, n, p, r, .. } => {
             let memory = 128_u64.saturating_mul(u64::from(n)).saturating_mul(u64::from(r));
-            (dklen, n.is_power_of_two() && memory <= SCRYPT_MEMORY_LIMIT && (1..=64).contains(&p))
+            (
+                dklen,
+                n.is_power_of_two() && memory <= SCRYPT_MEMORY_LIMIT && (1..=64).contains(&p),
+            )
         }
     };
     if length != 32 || !affordable {
@@ -262,10 +313,18 @@ mod tests {
         assert_eq!(opened.key.expose(), made.key.expose());
         assert_eq!(opened.id(), made.id());
         let error = MasterKey::open(&path, &password("wrong")).unwrap_err();
-        assert!(error.to_string().starts_with("the password does not open the keystore"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the password does not open the keystore"),
+            "{error}"
+        );
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(matches!(MasterKey::create(&path, &password("x")), Err(VaultError::Exists { .. })));
+        assert!(matches!(
+            MasterKey::create(&path, &password("x")),
+            Err(VaultError::Exists { .. })
+        ));
     }
 
     #[test]
@@ -289,7 +348,10 @@ mod tests {
             assert!(matches!(error, VaultError::Keystore { .. }), "{error}");
         }
         fs::write(&path, "hello").unwrap();
-        assert!(matches!(MasterKey::open(&path, &password("right")), Err(VaultError::Keystore { .. })));
+        assert!(matches!(
+            MasterKey::open(&path, &password("right")),
+            Err(VaultError::Keystore { .. })
+        ));
     }
 
     #[test]
@@ -298,9 +360,15 @@ mod tests {
         let path = folder.path().join("password");
         fs::write(&path, "secret\r\n").unwrap();
         assert_eq!(Password::from_file(&path).unwrap().0.as_str(), "secret");
-        assert_eq!(Password::from_reader(b"secret\n".as_slice()).unwrap().0.as_str(), "secret");
+        assert_eq!(
+            Password::from_reader(b"secret\n".as_slice()).unwrap().0.as_str(),
+            "secret"
+        );
         for bad in [b"".as_slice(), b"\n", b"\xff\xfe"] {
-            assert!(matches!(Password::from_reader(bad), Err(VaultError::Password { .. })));
+            assert!(matches!(
+                Password::from_reader(bad),
+                Err(VaultError::Password { .. })
+            ));
         }
         assert!(Password::from_file(&folder.path().join("none")).is_err());
     }

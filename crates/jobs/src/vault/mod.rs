@@ -19,6 +19,7 @@
 mod backup;
 mod disk;
 mod error;
+mod layout;
 mod manifest;
 mod master_key;
 mod object;
@@ -28,18 +29,16 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use posthuman_types::{Commitment, Digest, ObjectId};
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-pub(crate) use error::is_full;
 pub use error::VaultError;
+pub(crate) use error::is_full;
 pub use manifest::{ObjectFacts, ObjectKind};
 pub use master_key::{KeyId, MasterKey, Password};
 pub(crate) use object::{NewObject, SealedReader, SealedWriter};
@@ -47,10 +46,9 @@ pub use object::{ObjectReader, ObjectWriter};
 pub use secret::Secret;
 
 use disk::Places;
+use layout::{check_description, chunk_path, ids, take_lock, write_description};
 use manifest::Manifest;
 use master_key::Purpose;
-
-const VERSION: u16 = 1;
 
 /// An open vault. Clones share it. All its methods block on files; asynchronous callers use a blocking thread.
 #[derive(Clone)]
@@ -73,12 +71,6 @@ pub(crate) enum Shelf {
     Pending,
 }
 
-/// The content of `vault.json`.
-#[derive(Serialize, Deserialize)]
-struct Description {
-    version: u16,
-}
-
 /// The secrets of one object.
 pub(crate) struct ObjectKeys {
     pub(crate) key: Secret,
@@ -94,7 +86,12 @@ impl Vault {
     /// # Errors
     /// Another process has it open, another version wrote it, or an object is wrapped by neither key.
     pub fn open(root: &Path, master: MasterKey, retired: Option<MasterKey>) -> Result<Self, VaultError> {
-        for folder in [root.to_owned(), root.join("chunks"), root.join("objects"), root.join("pending")] {
+        for folder in [
+            root.to_owned(),
+            root.join("chunks"),
+            root.join("objects"),
+            root.join("pending"),
+        ] {
             disk::make_folder(&folder)?;
         }
         let lock = take_lock(root)?;
@@ -150,10 +147,12 @@ impl Vault {
     /// # Errors
     /// The first damage, with object and chunk.
     pub fn verify(&self, object: ObjectId) -> Result<(), VaultError> {
-        io::copy(&mut self.reader(object)?, &mut io::sink()).map(drop).map_err(|error| match error.downcast() {
-            Ok(error) => error,
-            Err(source) => VaultError::io("read", &self.0.root, source),
-        })
+        io::copy(&mut self.reader(object)?, &mut io::sink())
+            .map(drop)
+            .map_err(|error| match error.downcast() {
+                Ok(error) => error,
+                Err(source) => VaultError::io("read", &self.0.root, source),
+            })
     }
 
     /// What is known of an object.
@@ -169,7 +168,10 @@ impl Vault {
     /// # Errors
     /// A damaged manifest.
     pub fn list(&self) -> Result<Vec<ObjectFacts>, VaultError> {
-        self.ids(Shelf::Objects)?.into_iter().map(|object| self.describe(object)).collect()
+        self.ids(Shelf::Objects)?
+            .into_iter()
+            .map(|object| self.describe(object))
+            .collect()
     }
 
     /// The model with these weights, if it is here.
@@ -177,7 +179,10 @@ impl Vault {
     /// # Errors
     /// A damaged manifest.
     pub fn find_commitment(&self, commitment: &Commitment) -> Result<Option<ObjectId>, VaultError> {
-        let found = self.list()?.into_iter().find(|facts| facts.commitment.as_ref() == Some(commitment));
+        let found = self
+            .list()?
+            .into_iter()
+            .find(|facts| facts.commitment.as_ref() == Some(commitment));
         Ok(found.map(|facts| facts.object))
     }
 
@@ -190,7 +195,9 @@ impl Vault {
         let _guard = self.0.removal.write().unwrap_or_else(PoisonError::into_inner);
         for shelf in [Shelf::Objects, Shelf::Pending] {
             let path = self.manifest_path(object, shelf);
-            let Some(manifest) = Manifest::read(&path, object)? else { continue };
+            let Some(manifest) = Manifest::read(&path, object)? else {
+                continue;
+            };
             disk::remove_file(&path)?;
             disk::flush_folder(&self.shelf(shelf))?;
             crate::break_point::break_point("vault.remove.after_manifest");
@@ -215,11 +222,18 @@ impl Vault {
     /// No such object, pending or not.
     pub fn commit(&self, object: ObjectId) -> Result<(), VaultError> {
         self.check_writable()?;
-        let (from, to) = (self.manifest_path(object, Shelf::Pending), self.manifest_path(object, Shelf::Objects));
+        let (from, to) = (
+            self.manifest_path(object, Shelf::Pending),
+            self.manifest_path(object, Shelf::Objects),
+        );
         crate::break_point::break_point("vault.commit.before_rename");
         match fs::rename(&from, &to) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return if to.exists() { Ok(()) } else { Err(VaultError::NotFound { object }) };
+                return if to.exists() {
+                    Ok(())
+                } else {
+                    Err(VaultError::NotFound { object })
+                };
             }
             other => other.map_err(|source| VaultError::io("rename", &from, source))?,
         }
@@ -251,7 +265,11 @@ impl Vault {
         let manifest = self.manifest(object)?;
         let master = self.master();
         let key = master.unwrap(Purpose::DataKey, object, &manifest.data_key)?;
-        let salt = manifest.salt.as_ref().map(|salt| master.unwrap(Purpose::Salt, object, salt)).transpose()?;
+        let salt = manifest
+            .salt
+            .as_ref()
+            .map(|salt| master.unwrap(Purpose::Salt, object, salt))
+            .transpose()?;
         Ok(ObjectKeys { key, salt })
     }
 
@@ -262,44 +280,21 @@ impl Vault {
     fn assemble(root: &Path, master: MasterKey, lock: Option<File>) -> Result<Self, VaultError> {
         check_description(&root.join("vault.json"))?;
         let (root, master) = (root.to_owned(), RwLock::new(master));
-        Ok(Self(Arc::new(Inner { root, master, lock, removal: RwLock::new(()) })))
+        Ok(Self(Arc::new(Inner {
+            root,
+            master,
+            lock,
+            removal: RwLock::new(()),
+        })))
     }
 
     fn check_writable(&self) -> Result<(), VaultError> {
         match self.0.lock {
             Some(_) => Ok(()),
-            None => Err(VaultError::ReadOnly { path: self.0.root.clone() }),
+            None => Err(VaultError::ReadOnly {
+                path: self.0.root.clone(),
+            }),
         }
-    }
-
-    /// Removes unfinished files and chunks that no manifest names. Where a manifest is damaged nothing is removed: its
-    /// chunks may be all that is left to mend it with.
-    fn collect_garbage(&self) -> Result<(), VaultError> {
-        let mut named = HashSet::new();
-        for shelf in [Shelf::Objects, Shelf::Pending] {
-            for object in self.ids(shelf)? {
-                match Manifest::read(&self.manifest_path(object, shelf), object) {
-                    Ok(manifest) => {
-                        named.extend(manifest.into_iter().flat_map(|manifest| manifest.chunks).map(|chunk| chunk.digest));
-                    }
-                    Err(error) => {
-                        tracing::warn!(%object, %error, "a damaged manifest: no garbage is collected");
-                        return Ok(());
-                    }
-                }
-            }
-        }
-        let mut folders = vec![self.shelf(Shelf::Objects), self.shelf(Shelf::Pending)];
-        folders.extend(entries(&self.chunks_folder())?);
-        for path in folders.iter().map(|folder| entries(folder)).collect::<Result<Vec<_>, _>>()?.concat() {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let orphan = name.parse::<Digest>().is_ok_and(|digest| !named.contains(&digest));
-            if orphan || name.starts_with(disk::UNFINISHED) {
-                tracing::info!(path = %path.display(), "removing what a crash left behind");
-                disk::remove_file(&path)?;
-            }
-        }
-        Ok(())
     }
 
     fn manifest(&self, object: ObjectId) -> Result<Manifest, VaultError> {
@@ -308,8 +303,10 @@ impl Vault {
     }
 
     fn write_manifest(&self, manifest: &Manifest, shelf: Shelf) -> Result<(), VaultError> {
-        const PLACES: Places =
-            Places { before: "vault.manifest.before_rename", after: "vault.manifest.after_rename" };
+        const PLACES: Places = Places {
+            before: "vault.manifest.before_rename",
+            after: "vault.manifest.after_rename",
+        };
         let json = serde_json::to_vec(manifest).expect("a manifest has no key that is not a string");
         disk::write_file(&self.manifest_path(manifest.object, shelf), &json, PLACES)?;
         disk::flush_folder(&self.shelf(shelf))
@@ -341,60 +338,4 @@ impl Vault {
     fn chunk_path(&self, digest: &Digest) -> PathBuf {
         chunk_path(&self.0.root, digest)
     }
-}
-
-fn chunk_path(root: &Path, digest: &Digest) -> PathBuf {
-    let name = format!("{digest:x}");
-    root.join("chunks").join(&name[..2]).join(name)
-}
-
-fn take_lock(root: &Path) -> Result<File, VaultError> {
-    let path = root.join("lock");
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|source| VaultError::io("open the lock", &path, source))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(VaultError::Locked { path: root.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(VaultError::io("lock", &path, source)),
-    }
-}
-
-fn write_description(path: &Path) -> Result<(), VaultError> {
-    const PLACES: Places = Places { before: "vault.manifest.before_rename", after: "vault.manifest.after_rename" };
-    let json = serde_json::to_vec(&Description { version: VERSION }).expect("a number is JSON");
-    disk::write_file(path, &json, PLACES)
-}
-
-fn check_description(path: &Path) -> Result<(), VaultError> {
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => "none".to_owned(),
-        other => other.map_err(|source| VaultError::io("read", path, source))?,
-    };
-    match serde_json::from_str::<Description>(&text) {
-        Ok(Description { version: VERSION }) => Ok(()),
-        Ok(Description { version }) => {
-            Err(VaultError::Version { path: path.to_owned(), found: version.to_string() })
-        }
-        Err(_) => {
-            let found = text.chars().take(40).collect();
-            Err(VaultError::Version { path: path.to_owned(), found })
-        }
-    }
-}
-
-/// The objects that have a manifest in `folder`, in order.
-fn ids(folder: &Path) -> Result<Vec<ObjectId>, VaultError> {
-    let id = |path: &PathBuf| path.file_name()?.to_str()?.strip_suffix(".json")?.parse().ok();
-    let mut ids: Vec<ObjectId> = entries(folder)?.iter().filter_map(id).collect();
-    ids.sort();
-    Ok(ids)
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, VaultError> {
-    let io = |source| VaultError::io("list", folder, source);
-    fs::read_dir(folder).map_err(io)?.map(|entry| entry.map(|entry| entry.path()).map_err(io)).collect()
 }

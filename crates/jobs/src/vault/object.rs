@@ -31,8 +31,20 @@ impl ObjectWriter {
         rand::rng().fill_bytes(&mut id);
         let key = Secret::random();
         let cipher = ChunkCipher::new(&key);
-        let sealed = SealedWriter::new(vault, NewObject { object: ObjectId(id), kind, key, salt: None })?;
-        Ok(Self { sealed, cipher, buffer: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)) })
+        let sealed = SealedWriter::new(
+            vault,
+            NewObject {
+                object: ObjectId(id),
+                kind,
+                key,
+                salt: None,
+            },
+        )?;
+        Ok(Self {
+            sealed,
+            cipher,
+            buffer: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
+        })
     }
 
     /// Bytes written so far.
@@ -84,7 +96,12 @@ pub struct ObjectReader {
 impl ObjectReader {
     pub(super) fn new(vault: &Vault, object: ObjectId) -> Result<Self, VaultError> {
         let cipher = ChunkCipher::new(&vault.keys(object)?.key);
-        Ok(Self { sealed: SealedReader::new(vault, object)?, cipher, open: Zeroizing::default(), position: 0 })
+        Ok(Self {
+            sealed: SealedReader::new(vault, object)?,
+            cipher,
+            open: Zeroizing::default(),
+            position: 0,
+        })
     }
 
     /// Reads on to the end.
@@ -101,11 +118,15 @@ impl ObjectReader {
     }
 
     fn next_chunk(&mut self) -> Result<bool, VaultError> {
-        let Some(chunk) = self.sealed.next_chunk()? else { return Ok(false) };
+        let Some(chunk) = self.sealed.next_chunk()? else {
+            return Ok(false);
+        };
         let place = chunk.place;
         let opened = self.cipher.open(place, &chunk.sealed);
-        self.open = opened
-            .map_err(|_| VaultError::ChunkForeign { object: place.object, chunk: place.index })?;
+        self.open = opened.map_err(|_| VaultError::ChunkForeign {
+            object: place.object,
+            chunk: place.index,
+        })?;
         self.position = 0;
         Ok(true)
     }
@@ -149,17 +170,32 @@ impl SealedWriter {
     pub(super) fn new(vault: &Vault, new: NewObject) -> Result<Self, VaultError> {
         vault.check_writable()?;
         let folders = BTreeSet::new();
-        Ok(Self { vault: vault.clone(), new, chunks: vec![], folders, bytes: 0, complete: false, finished: false })
+        Ok(Self {
+            vault: vault.clone(),
+            new,
+            chunks: vec![],
+            folders,
+            bytes: 0,
+            complete: false,
+            finished: false,
+        })
     }
 
     /// Where the next chunk will stand.
     pub(crate) fn place(&self, last: bool) -> Place {
-        Place { object: self.new.object, index: self.chunks.len() as u64, last }
+        Place {
+            object: self.new.object,
+            index: self.chunks.len() as u64,
+            last,
+        }
     }
 
     /// Stores the next chunk.
     pub(crate) fn push(&mut self, sealed: &[u8], last: bool) -> Result<(), VaultError> {
-        let wrong = |reason| VaultError::Stream { object: self.new.object, reason };
+        let wrong = |reason| VaultError::Stream {
+            object: self.new.object,
+            reason,
+        };
         let full = CHUNK_BYTES + SEAL_OVERHEAD;
         if self.complete {
             return Err(wrong("a chunk follows the last one"));
@@ -174,9 +210,15 @@ impl SealedWriter {
             disk::make_folder(&folder)?;
             self.folders.insert(folder);
         }
-        const PLACES: Places = Places { before: "vault.chunk.before_rename", after: "vault.chunk.after_rename" };
+        const PLACES: Places = Places {
+            before: "vault.chunk.before_rename",
+            after: "vault.chunk.after_rename",
+        };
         disk::write_file(&path, sealed, PLACES)?;
-        self.chunks.push(Chunk { digest, bytes: sealed.len() as u64 });
+        self.chunks.push(Chunk {
+            digest,
+            bytes: sealed.len() as u64,
+        });
         self.bytes += (sealed.len() - SEAL_OVERHEAD) as u64;
         self.complete = last;
         Ok(())
@@ -190,7 +232,10 @@ impl SealedWriter {
     ) -> Result<ObjectId, VaultError> {
         let object = self.new.object;
         if !self.complete {
-            return Err(VaultError::Stream { object, reason: "it ended before its last chunk" });
+            return Err(VaultError::Stream {
+                object,
+                reason: "it ended before its last chunk",
+            });
         }
         for folder in &self.folders {
             disk::flush_folder(folder)?;
@@ -199,7 +244,11 @@ impl SealedWriter {
         {
             // A rotation must not miss a manifest that is written under the old key while it runs.
             let master = self.vault.master();
-            let salt = self.new.salt.as_ref().map(|salt| master.wrap(Purpose::Salt, object, salt));
+            let salt = self
+                .new
+                .salt
+                .as_ref()
+                .map(|salt| master.wrap(Purpose::Salt, object, salt));
             let manifest = Manifest {
                 version: MANIFEST_VERSION,
                 object,
@@ -209,7 +258,9 @@ impl SealedWriter {
                 data_key: master.wrap(Purpose::DataKey, object, &self.new.key),
                 salt,
                 commitment,
-                created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                created: SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .map_or(0, |since| since.as_secs()),
             };
             let written = self.vault.write_manifest(&manifest, shelf);
             self.chunks = manifest.chunks;
@@ -250,17 +301,30 @@ pub(crate) struct SealedReader {
 
 impl SealedReader {
     pub(super) fn new(vault: &Vault, object: ObjectId) -> Result<Self, VaultError> {
-        Ok(Self { vault: vault.clone(), manifest: vault.manifest(object)?, next: 0 })
+        Ok(Self {
+            vault: vault.clone(),
+            manifest: vault.manifest(object)?,
+            next: 0,
+        })
     }
 
     /// The next chunk; nothing after the last.
     pub(crate) fn next_chunk(&mut self) -> Result<Option<SealedChunk>, VaultError> {
-        let Some(entry) = self.manifest.chunks.get(self.next) else { return Ok(None) };
+        let Some(entry) = self.manifest.chunks.get(self.next) else {
+            return Ok(None);
+        };
         let (object, chunk) = (self.manifest.object, self.next as u64);
         let sealed = read_chunk(self.vault.chunk_path(&entry.digest), object, chunk, entry)?;
         self.next += 1;
         let last = self.next == self.manifest.chunks.len();
-        Ok(Some(SealedChunk { place: Place { object, index: chunk, last }, sealed }))
+        Ok(Some(SealedChunk {
+            place: Place {
+                object,
+                index: chunk,
+                last,
+            },
+            sealed,
+        }))
     }
 }
 

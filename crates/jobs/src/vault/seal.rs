@@ -70,7 +70,11 @@ impl ChunkCipher {
 
 /// Seals a short secret under a key, bound to `purpose`.
 pub(super) fn wrap(key: &Secret, purpose: &[u8], secret: &Secret) -> Vec<u8> {
-    seal(&XChaCha20Poly1305::new(key.expose().into()), purpose, secret.expose())
+    seal(
+        &XChaCha20Poly1305::new(key.expose().into()),
+        purpose,
+        secret.expose(),
+    )
 }
 
 /// Opens what [`wrap`] sealed.
@@ -106,7 +110,9 @@ fn open(
     let (nonce, body) = sealed.split_at(NONCE_BYTES);
     let nonce = XNonce::try_from(nonce).map_err(|_| DoesNotOpen)?;
     let mut plaintext = Zeroizing::new(body.to_vec());
-    cipher.decrypt_in_place(&nonce, associated_data, &mut *plaintext).map_err(|_| DoesNotOpen)?;
+    cipher
+        .decrypt_in_place(&nonce, associated_data, &mut *plaintext)
+        .map_err(|_| DoesNotOpen)?;
     Ok(plaintext)
 }
 
@@ -150,7 +156,11 @@ impl Slots {
 mod tests {
     use super::*;
 
-    const PLACE: Place = Place { object: ObjectId([7; 16]), index: 3, last: false };
+    const PLACE: Place = Place {
+        object: ObjectId([7; 16]),
+        index: 3,
+        last: false,
+    };
 
     #[test]
     fn a_chunk_opens_only_whole_at_its_place_and_with_its_key() {
@@ -158,19 +168,29 @@ mod tests {
         let sealed = cipher.seal(PLACE, b"weights");
         assert_eq!(cipher.open(PLACE, &sealed).unwrap().as_slice(), b"weights");
         let elsewhere = [
-            Place { object: ObjectId([8; 16]), ..PLACE },
+            Place {
+                object: ObjectId([8; 16]),
+                ..PLACE
+            },
             Place { index: 4, ..PLACE },
             Place { last: true, ..PLACE },
         ];
         for place in elsewhere {
             assert!(cipher.open(place, &sealed).is_err(), "{place:?}");
         }
-        assert!(ChunkCipher::new(&Secret::from_bytes([2; 32])).open(PLACE, &sealed).is_err());
+        assert!(
+            ChunkCipher::new(&Secret::from_bytes([2; 32]))
+                .open(PLACE, &sealed)
+                .is_err()
+        );
         for position in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[position] ^= 1;
             assert!(cipher.open(PLACE, &altered).is_err(), "byte {position}");
-            assert!(cipher.open(PLACE, &sealed[..position]).is_err(), "{position} bytes");
+            assert!(
+                cipher.open(PLACE, &sealed[..position]).is_err(),
+                "{position} bytes"
+            );
         }
     }
 
@@ -187,7 +207,10 @@ mod tests {
     fn a_wrapped_secret_is_bound_to_its_purpose() {
         let (master, secret) = (Secret::from_bytes([1; 32]), Secret::from_bytes([2; 32]));
         let wrapped = wrap(&master, b"key of a", &secret);
-        assert_eq!(unwrap(&master, b"key of a", &wrapped).unwrap().expose(), secret.expose());
+        assert_eq!(
+            unwrap(&master, b"key of a", &wrapped).unwrap().expose(),
+            secret.expose()
+        );
         assert!(unwrap(&master, b"key of b", &wrapped).is_err());
         assert!(unwrap(&secret, b"key of a", &wrapped).is_err());
     }

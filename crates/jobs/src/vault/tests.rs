@@ -3,12 +3,17 @@ use std::io::{Read, Write};
 
 use tempfile::TempDir;
 
+use super::layout::entries;
 use super::seal::CHUNK_BYTES;
 use super::*;
 
 fn key() -> MasterKey {
     let folder = tempfile::tempdir().unwrap();
-    MasterKey::create(&folder.path().join("key"), &Password::from_text("p".to_owned()).unwrap()).unwrap()
+    MasterKey::create(
+        &folder.path().join("key"),
+        &Password::from_text("p".to_owned()).unwrap(),
+    )
+    .unwrap()
 }
 
 fn vault() -> (TempDir, MasterKey, Vault) {
@@ -24,8 +29,11 @@ fn put(vault: &Vault, bytes: &[u8]) -> ObjectId {
 }
 
 fn chunk_files(root: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        entries(&root.join("chunks")).unwrap().iter().flat_map(|folder| entries(folder).unwrap()).collect();
+    let mut files: Vec<PathBuf> = entries(&root.join("chunks"))
+        .unwrap()
+        .iter()
+        .flat_map(|folder| entries(folder).unwrap())
+        .collect();
     files.sort();
     files
 }
@@ -33,7 +41,14 @@ fn chunk_files(root: &Path) -> Vec<PathBuf> {
 #[test]
 fn every_length_reads_back() {
     let (_folder, _, vault) = vault();
-    for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES] {
+    for length in [
+        0,
+        1,
+        CHUNK_BYTES - 1,
+        CHUNK_BYTES,
+        CHUNK_BYTES + 1,
+        2 * CHUNK_BYTES,
+    ] {
         let bytes: Vec<u8> = (0..length).map(|index| (index % 251) as u8).collect();
         let object = put(&vault, &bytes);
         assert_eq!(*vault.read(object, u64::MAX).unwrap(), bytes, "{length} bytes");
@@ -41,7 +56,10 @@ fn every_length_reads_back() {
         vault.reader(object).unwrap().read_to_end(&mut streamed).unwrap();
         assert_eq!(streamed, bytes);
         let facts = vault.describe(object).unwrap();
-        assert_eq!((facts.bytes, facts.chunks), (length as u64, length.div_ceil(CHUNK_BYTES).max(1) as u64));
+        assert_eq!(
+            (facts.bytes, facts.chunks),
+            (length as u64, length.div_ceil(CHUNK_BYTES).max(1) as u64)
+        );
     }
     assert_eq!(vault.list().unwrap().len(), 6);
 }
@@ -68,10 +86,15 @@ fn a_full_disk_leaves_nothing_half_written() {
     for room in [CHUNK_BYTES + 100, length + 200, 0] {
         disk::full_disk::set(room);
         let mut writer = vault.writer(ObjectKind::Upload).unwrap();
-        let written = writer.write_all(&vec![1; length]).map_err(|error| error.downcast().unwrap());
+        let written = writer
+            .write_all(&vec![1; length])
+            .map_err(|error| error.downcast().unwrap());
         let error: VaultError = written.and_then(|()| writer.finish().map(drop)).unwrap_err();
         disk::full_disk::set(usize::MAX);
-        assert!(error.to_string().contains("is full: make room and try again"), "{error}");
+        assert!(
+            error.to_string().contains("is full: make room and try again"),
+            "{error}"
+        );
         assert!(chunk_files(folder.path()).is_empty());
         assert!(vault.list().unwrap().is_empty());
     }
@@ -90,11 +113,20 @@ fn damage_is_named() {
     for bad in [flipped, good[..good.len() - 1].to_vec(), vec![]] {
         fs::write(&second, bad).unwrap();
         let error = vault.verify(object).unwrap_err();
-        assert!(matches!(&error, VaultError::ChunkCorrupted { object: named, chunk: 1, .. } if *named == object));
-        assert!(error.to_string().starts_with(&format!("chunk 1 of object {object} is corrupted")));
+        assert!(
+            matches!(&error, VaultError::ChunkCorrupted { object: named, chunk: 1, .. } if *named == object)
+        );
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("chunk 1 of object {object} is corrupted"))
+        );
     }
     fs::remove_file(&second).unwrap();
-    assert!(matches!(vault.verify(object).unwrap_err(), VaultError::ChunkMissing { chunk: 1, .. }));
+    assert!(matches!(
+        vault.verify(object).unwrap_err(),
+        VaultError::ChunkMissing { chunk: 1, .. }
+    ));
     fs::write(&second, good).unwrap();
     vault.verify(object).unwrap();
 
@@ -105,15 +137,24 @@ fn damage_is_named() {
         fs::write(&path, serde_json::to_vec(&manifest).unwrap()).unwrap();
         vault.verify(object).unwrap_err()
     };
-    assert!(matches!(damage(|manifest| manifest.chunks.swap(0, 1)), VaultError::ChunkForeign { chunk: 0, .. }));
+    assert!(matches!(
+        damage(|manifest| manifest.chunks.swap(0, 1)),
+        VaultError::ChunkForeign { chunk: 0, .. }
+    ));
     let cut = damage(|manifest| {
         manifest.chunks.pop();
         manifest.bytes -= 9;
     });
     assert!(matches!(cut, VaultError::ChunkForeign { chunk: 1, .. }), "{cut}");
-    assert!(matches!(damage(|manifest| manifest.bytes += 1), VaultError::ManifestDamaged { .. }));
+    assert!(matches!(
+        damage(|manifest| manifest.bytes += 1),
+        VaultError::ManifestDamaged { .. }
+    ));
     fs::write(&path, b"{}").unwrap();
-    assert!(matches!(vault.describe(object).unwrap_err(), VaultError::ManifestDamaged { .. }));
+    assert!(matches!(
+        vault.describe(object).unwrap_err(),
+        VaultError::ManifestDamaged { .. }
+    ));
 }
 
 #[test]
@@ -132,11 +173,26 @@ fn one_writer_and_any_number_of_readers() {
     let (folder, key, vault) = vault();
     let object = put(&vault, b"text");
     let error = Vault::open(folder.path(), key.clone(), None).err().unwrap();
-    assert!(error.to_string().contains("is in use by another process: stop that node first"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("is in use by another process: stop that node first"),
+        "{error}"
+    );
     let reader = Vault::open_read_only(folder.path(), key).unwrap();
     assert_eq!(reader.read(object, 4).unwrap().as_slice(), b"text");
-    assert!(matches!(reader.read(object, 3).unwrap_err(), VaultError::TooLarge { bytes: 4, limit: 3, .. }));
-    assert!(matches!(reader.writer(ObjectKind::Upload).err(), Some(VaultError::ReadOnly { .. })));
+    assert!(matches!(
+        reader.read(object, 3).unwrap_err(),
+        VaultError::TooLarge {
+            bytes: 4,
+            limit: 3,
+            ..
+        }
+    ));
+    assert!(matches!(
+        reader.writer(ObjectKind::Upload).err(),
+        Some(VaultError::ReadOnly { .. })
+    ));
     assert!(matches!(reader.remove(object), Err(VaultError::ReadOnly { .. })));
 }
 
@@ -157,7 +213,11 @@ fn opening_collects_orphans_and_spares_the_rest() {
     fs::write(folder.path().join("objects").join(format!("{damaged}.json")), b"").unwrap();
     drop(vault);
     let vault = Vault::open(folder.path(), master, None).unwrap();
-    assert_eq!(chunk_files(folder.path()).len(), 2, "chunks of a damaged manifest are kept");
+    assert_eq!(
+        chunk_files(folder.path()).len(),
+        2,
+        "chunks of a damaged manifest are kept"
+    );
     vault.verify(object).unwrap();
 }
 
@@ -166,9 +226,22 @@ fn a_pending_object_is_seen_once_committed() {
     let (folder, master, vault) = vault();
     let pending = |byte| {
         let (object, key, salt) = (ObjectId([byte; 16]), Secret::random(), Some(Secret::random()));
-        let sealed = seal::ChunkCipher::new(&key).seal(seal::Place { object, index: 0, last: true }, b"weights");
-        let mut writer =
-            vault.sealed_writer(NewObject { object, kind: ObjectKind::Model, key, salt }).unwrap();
+        let sealed = seal::ChunkCipher::new(&key).seal(
+            seal::Place {
+                object,
+                index: 0,
+                last: true,
+            },
+            b"weights",
+        );
+        let mut writer = vault
+            .sealed_writer(NewObject {
+                object,
+                kind: ObjectKind::Model,
+                key,
+                salt,
+            })
+            .unwrap();
         writer.push(&sealed, true).unwrap();
         writer.finish(None, Shelf::Pending).unwrap()
     };
@@ -212,7 +285,10 @@ fn a_backup_restores_and_an_unfinished_one_does_not() {
     let object = put(&vault, &vec![3; CHUNK_BYTES + 5]);
     let (backup_folder, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     vault.backup(backup_folder.path()).unwrap();
-    assert!(matches!(vault.backup(backup_folder.path()), Err(VaultError::Exists { .. })));
+    assert!(matches!(
+        vault.backup(backup_folder.path()),
+        Err(VaultError::Exists { .. })
+    ));
     vault.remove(object).unwrap();
     Vault::restore(backup_folder.path(), restored.path()).unwrap();
     let again = Vault::open(restored.path(), master, None).unwrap();

@@ -15,8 +15,14 @@ const BYTES_PER_TOKEN: usize = 4;
 
 /// Answers. Refusals are answers too; only failures end the worker.
 pub(super) fn run(session: &mut Session, check: &CheckSpec) -> Result<Ending, Stop> {
-    let mut checked =
-        Checked { tokens: 0, held_out_tokens: 0, counted: 0, context: 0, estimated: false, refusal: None };
+    let mut checked = Checked {
+        tokens: 0,
+        held_out_tokens: 0,
+        counted: 0,
+        context: 0,
+        estimated: false,
+        refusal: None,
+    };
     match examine(session, check, &mut checked) {
         Ok(()) => {}
         Err(Stop::Refused(code, reason)) => checked.refusal = Some((code, reason)),
@@ -50,9 +56,10 @@ fn examine(session: &mut Session, check: &CheckSpec, checked: &mut Checked) -> R
         }
         (Parameters::Infer(parameters), Some(model)) => examine_turn(session, checked, &parameters, model),
         (Parameters::Evaluate(parameters), Some(model)) => examine_text(session, checked, &parameters, model),
-        (_, None) => {
-            Err(Stop::refused(RefusalCode::ModelInvalid, "the blank model has no weights: it can only be trained"))
-        }
+        (_, None) => Err(Stop::refused(
+            RefusalCode::ModelInvalid,
+            "the blank model has no weights: it can only be trained",
+        )),
     }
 }
 
@@ -112,7 +119,9 @@ fn examine_text(
 fn count(tokenizer: Option<&Tokenizer>, text: &str) -> Result<u64, Stop> {
     match tokenizer {
         Some(tokenizer) => {
-            let tokens = tokenizer.encode(text).map_err(Stop::engine(RefusalCode::TextBinary))?;
+            let tokens = tokenizer
+                .encode(text)
+                .map_err(Stop::engine(RefusalCode::TextBinary))?;
             Ok(tokens.len() as u64)
         }
         None => Ok(text.len().div_ceil(BYTES_PER_TOKEN) as u64),

@@ -32,13 +32,22 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let text = inputs::text(session, "text")?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
-    let tokens = bundle.tokenizer().encode(&text).map_err(Stop::engine(RefusalCode::TextBinary))?;
+    let tokens = bundle
+        .tokenizer()
+        .encode(&text)
+        .map_err(Stop::engine(RefusalCode::TextBinary))?;
     inputs::within_allowance(check_length(tokens.len())?, session.start.allowance)?;
     session.phase("scoring")?;
-    let options = EvaluateOptions { threads: usize::from(job.threads.max(1)), ..EvaluateOptions::default() };
+    let options = EvaluateOptions {
+        threads: usize::from(job.threads.max(1)),
+        ..EvaluateOptions::default()
+    };
     let mut stopped = None;
     let evaluation = evaluate(&bundle, &text, &options, |done, total| {
-        match session.report(Progress::Scored { tokens: done as u64, total: total as u64 }) {
+        match session.report(Progress::Scored {
+            tokens: done as u64,
+            total: total as u64,
+        }) {
             Ok(()) => ControlFlow::Continue(()),
             Err(stop) => {
                 stopped = Some(stop);
@@ -54,7 +63,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let interval = bootstrap_bits_per_byte(&evaluation.segments, samples, parameters.seed)
         .map_err(Stop::engine(RefusalCode::ParametersInvalid))?;
     let scored_tokens = evaluation.tokens;
-    let score = Score { ci95: (interval.low, interval.high), evaluation };
+    let score = Score {
+        ci95: (interval.low, interval.high),
+        evaluation,
+    };
     let score = serde_json::to_vec(&score).map_err(|error| Stop::internal(&error))?;
     let outputs = vec![session.write_output("evaluation.json", &score)?];
     let facts = StatementFacts {
@@ -62,7 +74,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         commitment_out: None,
         tokenizer: weights::tokenizer_digest(&bundle),
         outputs: InputManifest::default(),
-        usage: Usage { scored_tokens, ..Usage::default() },
+        usage: Usage {
+            scored_tokens,
+            ..Usage::default()
+        },
     };
     session.state(job, outputs, facts)
 }
@@ -72,5 +87,8 @@ pub(super) fn check_length(tokens: usize) -> Result<u64, Stop> {
     if tokens >= 2 {
         return Ok(tokens as u64 - 1);
     }
-    Err(Stop::refused(RefusalCode::TextTooShort, "the text is too short: scoring needs at least two tokens"))
+    Err(Stop::refused(
+        RefusalCode::TextTooShort,
+        "the text is too short: scoring needs at least two tokens",
+    ))
 }

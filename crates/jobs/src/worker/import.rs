@@ -24,7 +24,10 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
     let config = inputs::bytes(session, CONFIG)?;
     let tokenizer = inputs::bytes(session, TOKENIZER)?;
     let Some(key) = session.keys.model.clone() else {
-        return Err(Stop::Failed(FailureCode::Internal, "an import was started without its weights".to_owned()));
+        return Err(Stop::Failed(
+            FailureCode::Internal,
+            "an import was started without its weights".to_owned(),
+        ));
     };
     let sealed = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all();
     let safetensors = sealed.map_err(Stop::io("opening the sealed upload"))?;

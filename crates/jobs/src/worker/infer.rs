@@ -34,7 +34,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let prompt = inputs::prompt(session)?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
-    let tokens = bundle.tokenizer().encode(&prompt).map_err(Stop::engine(RefusalCode::TextBinary))?;
+    let tokens = bundle
+        .tokenizer()
+        .encode(&prompt)
+        .map_err(Stop::engine(RefusalCode::TextBinary))?;
     let counted = check_turn(bundle.model().config(), tokens.len(), &parameters)?;
     inputs::within_allowance(counted, session.start.allowance)?;
     session.phase("writing")?;
@@ -42,7 +45,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let threads = usize::from(job.threads.max(1));
     let generation = generate(&bundle, &tokens, &sampling(&parameters), threads, |_, text| {
         count += 1;
-        match session.report(Progress::Text { text: text.to_owned(), tokens: count }) {
+        match session.report(Progress::Text {
+            text: text.to_owned(),
+            tokens: count,
+        }) {
             Ok(()) => ControlFlow::Continue(()),
             Err(stop) => {
                 stopped = Some(stop);
@@ -55,7 +61,11 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     }
     let generation = generation.map_err(Stop::engine(RefusalCode::ParametersInvalid))?;
     let prompt_tokens = tokens.len() as u64;
-    let listed = Tokens { prompt_tokens, generated: &generation.tokens, finish: generation.finish };
+    let listed = Tokens {
+        prompt_tokens,
+        generated: &generation.tokens,
+        finish: generation.finish,
+    };
     let listed = serde_json::to_vec(&listed).map_err(|error| Stop::internal(&error))?;
     let outputs = vec![
         session.write_output("text.txt", generation.text.as_bytes())?,
@@ -67,7 +77,11 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         commitment_out: None,
         tokenizer: weights::tokenizer_digest(&bundle),
         outputs: InputManifest::default(),
-        usage: Usage { prompt_tokens, generated_tokens, ..Usage::default() },
+        usage: Usage {
+            prompt_tokens,
+            generated_tokens,
+            ..Usage::default()
+        },
     };
     session.state(job, outputs, facts)
 }

@@ -14,7 +14,8 @@ pub(crate) const LARGEST_TEXT: u64 = 64 << 20;
 
 /// A job's parameters, checked.
 pub(super) fn parameters(text: &str) -> Result<Parameters, Stop> {
-    let invalid = |error: &dyn std::error::Error| Stop::refused(RefusalCode::ParametersInvalid, error.to_string());
+    let invalid =
+        |error: &dyn std::error::Error| Stop::refused(RefusalCode::ParametersInvalid, error.to_string());
     let parameters = Parameters::from_canonical(text).map_err(|error| invalid(&error))?;
     parameters.check().map_err(|error| invalid(&error))?;
     Ok(parameters)
@@ -22,12 +23,19 @@ pub(super) fn parameters(text: &str) -> Result<Parameters, Stop> {
 
 /// Parameters of another operation than the one asked for.
 pub(super) fn other_operation() -> Stop {
-    Stop::refused(RefusalCode::ParametersInvalid, "the parameters are those of another operation")
+    Stop::refused(
+        RefusalCode::ParametersInvalid,
+        "the parameters are those of another operation",
+    )
 }
 
 /// Refuses inputs that the operation does not know: they would be signed for and not used.
 pub(super) fn only(manifest: &InputManifest, known: &[&str]) -> Result<(), Stop> {
-    match manifest.inputs().iter().find(|input| !known.contains(&input.name.as_str())) {
+    match manifest
+        .inputs()
+        .iter()
+        .find(|input| !known.contains(&input.name.as_str()))
+    {
         None => Ok(()),
         Some(input) => {
             let reason = format!(
@@ -58,14 +66,22 @@ pub(super) fn text(session: &Session, name: &str) -> Result<String, Stop> {
 
 /// A text that may be absent.
 pub(super) fn optional_text(session: &Session, name: &str) -> Result<Option<String>, Stop> {
-    session.task.inputs().get(name).map(|_| text(session, name)).transpose()
+    session
+        .task
+        .inputs()
+        .get(name)
+        .map(|_| text(session, name))
+        .transpose()
 }
 
 /// A prompt: white space is fine, and so are control characters, which a conversation may hold.
 pub(super) fn prompt(session: &Session) -> Result<String, Stop> {
     let prompt = utf8(session, "prompt")?;
     if prompt.is_empty() {
-        return Err(Stop::refused(RefusalCode::TextEmpty, "the prompt is empty: send at least one character"));
+        return Err(Stop::refused(
+            RefusalCode::TextEmpty,
+            "the prompt is empty: send at least one character",
+        ));
     }
     Ok(prompt)
 }
@@ -77,7 +93,10 @@ pub(super) fn bytes(session: &Session, name: &str) -> Result<Vec<u8>, Stop> {
         return Err(Stop::refused(RefusalCode::InputMissing, reason));
     };
     if named.bytes > LARGEST_TEXT {
-        let reason = format!("the input `{name}` has {} bytes: at most {LARGEST_TEXT} are accepted", named.bytes);
+        let reason = format!(
+            "the input `{name}` has {} bytes: at most {LARGEST_TEXT} are accepted",
+            named.bytes
+        );
         return Err(Stop::refused(RefusalCode::TextTooLarge, reason));
     }
     let bytes = fs::read(session.inputs().join(name)).map_err(Stop::io("reading an input"))?;
@@ -101,8 +120,9 @@ fn utf8(session: &Session, name: &str) -> Result<String, Stop> {
 pub(super) fn within_allowance(counted: u64, allowance: Option<u64>) -> Result<(), Stop> {
     match allowance {
         Some(allowance) if counted > allowance => {
-            let reason =
-                format!("the job takes {counted} tokens and the order allows {allowance}: ask for less, or order anew");
+            let reason = format!(
+                "the job takes {counted} tokens and the order allows {allowance}: ask for less, or order anew"
+            );
             Err(Stop::refused(RefusalCode::AllowanceExceeded, reason))
         }
         _ => Ok(()),

@@ -36,10 +36,13 @@ impl Session {
     /// Opens the job's folder, locks the process up and takes over what the launcher hands over.
     pub(super) fn open(directory: &Path, locked: bool) -> Result<Self, Stop> {
         sandbox::tie_to_parent()?;
-        let directory = directory.canonicalize().map_err(Stop::io("opening the job's folder"))?;
+        let directory = directory
+            .canonicalize()
+            .map_err(Stop::io("opening the job's folder"))?;
         let json = fs::read(directory.join("job.json")).map_err(Stop::io("reading job.json"))?;
         let task: Task = serde_json::from_slice(&json).map_err(|error| Stop::internal(&error))?;
-        let [progress, statement] = ["progress.jsonl", "statement.json"].map(|name| create(&directory.join(name)));
+        let [progress, statement] =
+            ["progress.jsonl", "statement.json"].map(|name| create(&directory.join(name)));
         sandbox::limit(task.limits())?;
         if locked {
             sandbox::enter(&directory)?;
@@ -47,12 +50,20 @@ impl Session {
         let mut commands = BufReader::new(io::stdin());
         let start = match protocol::read_line(&mut commands) {
             Ok(Some(LauncherMessage::Start(start))) => start,
-            Ok(_) => return Err(Stop::Failed(FailureCode::Protocol, "the launcher did not say `start`".to_owned())),
+            Ok(_) => {
+                return Err(Stop::Failed(
+                    FailureCode::Protocol,
+                    "the launcher did not say `start`".to_owned(),
+                ));
+            }
             Err(error) => return Err(Stop::failed(FailureCode::Protocol, &error)),
         };
         let [keys, input, output] = start.descriptors;
         if keys == input || input == output || keys == output {
-            return Err(Stop::Failed(FailureCode::Protocol, "a descriptor was given twice".to_owned()));
+            return Err(Stop::Failed(
+                FailureCode::Protocol,
+                "a descriptor was given twice".to_owned(),
+            ));
         }
         let take = |number| descriptors::take(number).map_err(Stop::io("taking over a descriptor"));
         let keys = JobKeys::read(&mut take(keys)?).map_err(Stop::io("reading the job's keys"))?;
@@ -83,7 +94,9 @@ impl Session {
 
     /// A new phase begins.
     pub(super) fn phase(&mut self, name: &str) -> Result<(), Stop> {
-        self.report(Progress::Phase { name: name.to_owned() })
+        self.report(Progress::Phase {
+            name: name.to_owned(),
+        })
     }
 
     /// Tells of progress, and stops where the launcher wants that.
@@ -100,7 +113,9 @@ impl Session {
     pub(super) fn write_output(&self, name: &str, bytes: &[u8]) -> Result<Input, Stop> {
         let path = self.directory.join("outputs").join(name);
         let written = create(&path).and_then(|mut file| {
-            file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Stop::io("writing an output"))
+            file.write_all(bytes)
+                .and_then(|()| file.sync_all())
+                .map_err(Stop::io("writing an output"))
         });
         written.map(|()| Input::describe(name, bytes))
     }
@@ -112,9 +127,14 @@ impl Session {
         outputs: Vec<Input>,
         facts: StatementFacts,
     ) -> Result<(), Stop> {
-        let facts = StatementFacts { outputs: InputManifest::new(outputs), ..facts };
+        let facts = StatementFacts {
+            outputs: InputManifest::new(outputs),
+            ..facts
+        };
         let statement = build_statement(job, facts).map_err(|error| Stop::internal(&error))?;
-        self.sealed_output.flush().map_err(Stop::io("handing over the sealed result"))?;
+        self.sealed_output
+            .flush()
+            .map_err(Stop::io("handing over the sealed result"))?;
         self.statement
             .write_all(&statement_bytes(&statement))
             .and_then(|()| self.statement.sync_all())
@@ -152,6 +172,10 @@ fn obey(mut commands: BufReader<io::Stdin>, cancelled: Arc<AtomicBool>) {
 }
 
 fn create(path: &Path) -> Result<File, Stop> {
-    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let options = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
     options.map_err(Stop::io("making a file in the job's folder"))
 }

@@ -51,7 +51,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let numbers = (data.training_tokens() as u64, data.held_out_tokens() as u64);
     let (trainer, reports) = train(session, model, data, options, job)?;
     let last = reports.last().ok_or_else(|| {
-        Stop::Failed(FailureCode::WeightsCorrupted, "the checkpoint holds no step".to_owned())
+        Stop::Failed(
+            FailureCode::WeightsCorrupted,
+            "the checkpoint holds no step".to_owned(),
+        )
     })?;
     let metrics = Metrics {
         architecture: architecture(trainer.model().config()),
@@ -63,7 +66,10 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         steps: &reports,
     };
     let metrics = serde_json::to_vec(&metrics).map_err(|error| Stop::internal(&error))?;
-    let usage = Usage { trained_tokens: last.tokens, ..Usage::default() };
+    let usage = Usage {
+        trained_tokens: last.tokens,
+        ..Usage::default()
+    };
     let bundle = Bundle::new(trainer.into_model(), tokenizer).map_err(|error| Stop::internal(&error))?;
     conclude(session, job, &bundle, &metrics, usage)
 }
@@ -89,8 +95,14 @@ pub(super) fn new_config(parameters: &TrainParameters) -> Result<Gpt2Config, Sto
         let reason = "the blank model has no shape of its own: give `architecture` among the parameters";
         return Err(Stop::refused(RefusalCode::ArchitectureUnsupported, reason));
     };
-    let [vocabulary, context, width, layers, heads] =
-        [shape.vocabulary, shape.context, shape.width, shape.layers, shape.heads].map(|value| value as usize);
+    let [vocabulary, context, width, layers, heads] = [
+        shape.vocabulary,
+        shape.context,
+        shape.width,
+        shape.layers,
+        shape.heads,
+    ]
+    .map(|value| value as usize);
     Gpt2Config::new(vocabulary, context, width, layers, heads)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))
 }
@@ -134,7 +146,9 @@ pub(super) fn check_options(config: &Gpt2Config, options: &TrainOptions) -> Resu
         );
         return Err(Stop::refused(RefusalCode::ContextExceeded, reason));
     }
-    options.check(config).map_err(Stop::engine(RefusalCode::ParametersInvalid))
+    options
+        .check(config)
+        .map_err(Stop::engine(RefusalCode::ParametersInvalid))
 }
 
 /// Refuses a text with fewer tokens than one window and its last target.
@@ -194,15 +208,23 @@ fn train(
     let (mut trainer, mut reports) = match weights::open_checkpoint(session)? {
         Some(checkpoint) => {
             let (reports, state) = unpack(&checkpoint)?;
-            (Trainer::resume(state, data, threads).map_err(Stop::sealed)?, reports)
+            (
+                Trainer::resume(state, data, threads).map_err(Stop::sealed)?,
+                reports,
+            )
         }
-        None => (Trainer::new(model, data, options).map_err(Stop::engine(RefusalCode::ParametersInvalid))?, vec![]),
+        None => (
+            Trainer::new(model, data, options).map_err(Stop::engine(RefusalCode::ParametersInvalid))?,
+            vec![],
+        ),
     };
     session.phase("training")?;
     let every = u64::from(session.start.checkpoint_every);
     let mut slot = 0;
     while !trainer.finished() {
-        let report = trainer.step().map_err(Stop::engine(RefusalCode::ParametersInvalid))?;
+        let report = trainer
+            .step()
+            .map_err(Stop::engine(RefusalCode::ParametersInvalid))?;
         session.report(progress(&report))?;
         reports.push(report);
         if every > 0 && trainer.steps_done().is_multiple_of(every) && !trainer.finished() {
@@ -240,7 +262,12 @@ fn pack(reports: &[StepReport], state: &[u8]) -> Result<Zeroizing<Vec<u8>>, Stop
 }
 
 fn unpack(packed: &[u8]) -> Result<(Vec<StepReport>, &[u8]), Stop> {
-    let damaged = || Stop::Failed(FailureCode::WeightsCorrupted, "the checkpoint is damaged".to_owned());
+    let damaged = || {
+        Stop::Failed(
+            FailureCode::WeightsCorrupted,
+            "the checkpoint is damaged".to_owned(),
+        )
+    };
     let (length, rest) = packed.split_first_chunk().ok_or_else(damaged)?;
     let length = usize::try_from(u64::from_be_bytes(*length)).map_err(|_| damaged())?;
     let (reports, state) = rest.split_at_checked(length).ok_or_else(damaged)?;

@@ -22,13 +22,20 @@ pub(super) fn open(session: &mut Session, named: Option<&Commitment>) -> Result<
         return Err(Stop::refused(RefusalCode::ModelInvalid, reason));
     };
     let bytes = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all();
-    let bundle = Bundle::from_bytes(&bytes.map_err(Stop::io("opening the sealed model"))?).map_err(Stop::sealed)?;
+    let bundle =
+        Bundle::from_bytes(&bytes.map_err(Stop::io("opening the sealed model"))?).map_err(Stop::sealed)?;
     let Some(salt) = session.keys.salt.clone() else {
-        return Err(Stop::Failed(FailureCode::WeightsCorrupted, "the model's salt is missing".to_owned()));
+        return Err(Stop::Failed(
+            FailureCode::WeightsCorrupted,
+            "the model's salt is missing".to_owned(),
+        ));
     };
     let found = commitment(&bundle, &salt)?;
     if found != *named {
-        let reason = format!("the weights are not those that the job names: {} against {}", found.root, named.root);
+        let reason = format!(
+            "the weights are not those that the job names: {} against {}",
+            found.root, named.root
+        );
         return Err(Stop::Failed(FailureCode::WeightsCorrupted, reason));
     }
     Ok(bundle)
@@ -39,7 +46,10 @@ pub(super) fn open_header(session: &mut Session, key: &Key) -> Result<BundleHead
     let mut reader = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, key);
     let mut prefix = Zeroizing::new(Vec::new());
     loop {
-        let Some(chunk) = reader.next_chunk().map_err(Stop::io("opening the sealed model"))? else {
+        let Some(chunk) = reader
+            .next_chunk()
+            .map_err(Stop::io("opening the sealed model"))?
+        else {
             let reason = "the sealed model ends inside its header".to_owned();
             return Err(Stop::Failed(FailureCode::WeightsCorrupted, reason));
         };
@@ -52,7 +62,9 @@ pub(super) fn open_header(session: &mut Session, key: &Key) -> Result<BundleHead
 
 /// Opens the checkpoint that a training goes on from, if there is one. The model comes before it in the stream.
 pub(super) fn open_checkpoint(session: &mut Session) -> Result<Option<Zeroizing<Vec<u8>>>, Stop> {
-    let Some(key) = session.keys.resume.clone() else { return Ok(None) };
+    let Some(key) = session.keys.resume.clone() else {
+        return Ok(None);
+    };
     let bytes = OpeningReader::new(&mut session.sealed_input, RESUME_SLOT, &key).read_all();
     bytes.map(Some).map_err(Stop::io("opening the sealed checkpoint"))
 }
@@ -60,7 +72,10 @@ pub(super) fn open_checkpoint(session: &mut Session) -> Result<Option<Zeroizing<
 /// Seals an object into its slot.
 pub(super) fn seal(session: &mut Session, slot: u32, step: u32, plaintext: &[u8]) -> Result<(), Stop> {
     let slots = Slots::new(session.keys.slots.clone());
-    let key = Key { object: slots.object(slot), key: slots.key(slot) };
+    let key = Key {
+        object: slots.object(slot),
+        key: slots.key(slot),
+    };
     write_sealed(&mut session.sealed_output, slot, step, &key, plaintext)
         .and_then(|()| session.sealed_output.flush())
         .map_err(Stop::io("sealing"))
@@ -77,7 +92,9 @@ pub(super) fn seal_model(session: &mut Session, bundle: &Bundle) -> Result<(), S
 pub(super) fn commitment(bundle: &Bundle, salt: &Secret) -> Result<Commitment, Stop> {
     let config = bundle.model().config().to_json();
     let header = Header::describe(config.as_bytes(), bundle.tokenizer().to_json());
-    let tensors = bundle.tensors().map(|tensor| (tensor.name, tensor.shape, tensor.values));
+    let tensors = bundle
+        .tensors()
+        .map(|tensor| (tensor.name, tensor.shape, tensor.values));
     commit(&Salt::from_bytes(*salt.expose()), &header, tensors).map_err(|error| Stop::internal(&error))
 }
 

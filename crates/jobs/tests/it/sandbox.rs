@@ -1,0 +1,95 @@
+use std::path::Path;
+use std::process::Command;
+
+use posthuman_jobs::sandbox::{SandboxUnavailable, probe};
+
+use crate::support::WORKER;
+
+fn keystore(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("keystore.json");
+    std::fs::write(&path, "a secret").unwrap();
+    path
+}
+
+#[test]
+fn a_worker_is_refused_everything_it_does_not_need() {
+    let folder = tempfile::tempdir().unwrap();
+    probe(Path::new(WORKER), &keystore(folder.path())).unwrap();
+}
+
+/// Without the sandbox the same attempts succeed: they are real ones.
+#[test]
+fn without_the_sandbox_the_attempts_succeed() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    // The probe has no way to switch the sandbox off; a program in between does it here.
+    let script = folder.path().join("worker");
+    std::fs::write(
+        &script,
+        format!("#!/bin/sh\nshift 2\nexec {WORKER} worker --unsafe-no-sandbox --probe \"$@\"\n"),
+    )
+    .unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = probe(&script, &keystore(folder.path())).unwrap_err();
+    let SandboxUnavailable::Leaks { allowed } = &error else {
+        panic!("{error}")
+    };
+    for attempt in [
+        "open a TCP connection",
+        "open a Unix socket",
+        "make a pair of sockets",
+        "read a file outside its job",
+        "write a file outside its job",
+        "read the keystore",
+        "read the environment of the node",
+        "open the memory of the node",
+        "read the memory map of the node",
+        "list processes",
+        "signal the node",
+        "start a program",
+    ] {
+        assert!(
+            allowed.iter().any(|name| name == attempt),
+            "{attempt} is no real attempt: {allowed:?}"
+        );
+    }
+    assert!(error.to_string().contains("--unsafe-no-sandbox"));
+}
+
+/// The sandbox needs no privilege: it holds for an ordinary user too.
+#[test]
+fn an_ordinary_user_is_isolated_as_well() {
+    if !rustix::process::geteuid().is_root() {
+        // Then the first test has shown it.
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let worker = folder.path().join("posthuman");
+    std::fs::copy(WORKER, &worker).unwrap();
+    for path in [folder.path(), &worker] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let job = folder.path().join("job");
+    for path in [job.clone(), job.join("inputs"), job.join("outputs")] {
+        std::fs::create_dir(&path).unwrap();
+    }
+    let canary = folder.path().join("canary");
+    std::fs::write(&canary, "canary").unwrap();
+    let plan = serde_json::json!({ "canary": canary, "keystore": canary, "unix_socket": canary, "port": 1 });
+    std::fs::write(job.join("probe.json"), plan.to_string()).unwrap();
+    use std::os::unix::process::CommandExt;
+    let output = Command::new(&worker)
+        .args(["worker", "--probe"])
+        .arg(&job)
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    let attempts: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let attempts = attempts.as_array().unwrap();
+    assert!(
+        attempts.len() >= 10 && attempts.iter().all(|attempt| attempt["refused"] == true),
+        "{attempts:?}"
+    );
+}

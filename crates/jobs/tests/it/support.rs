@@ -1,0 +1,240 @@
+//! A vault, an engine and small jobs.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use posthuman_jobs::engine::local::{
+    Event, Finished, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob, Task, TimedEvent,
+};
+use posthuman_jobs::stage::{Source, StageInput};
+use posthuman_jobs::vault::{MasterKey, Password, Vault};
+use posthuman_types::{
+    Architecture, Commitment, EvaluateParameters, InferParameters, Input, InputManifest, JobId, JobSpec,
+    Limits, ObjectId, Operation, Parameters, Publication, TrainParameters, keccak256,
+};
+use tempfile::TempDir;
+
+pub const WORKER: &str = env!("CARGO_BIN_EXE_posthuman-worker-for-tests");
+pub const LIMITS: Limits = Limits {
+    memory_bytes: 4 << 30,
+    cpu_seconds: 300,
+};
+
+/// A folder with a vault and an engine on it.
+pub struct Bench {
+    pub folder: TempDir,
+    pub vault: Arc<Vault>,
+    pub engine: LocalEngine,
+    pub events: Arc<Mutex<Vec<TimedEvent>>>,
+}
+
+pub fn password() -> Password {
+    Password::from_text("p".to_owned()).unwrap()
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = MasterKey::create(&folder.path().join("key"), &password()).unwrap();
+        let vault = Arc::new(Vault::open(&folder.path().join("vault"), key, None).unwrap());
+        let options = LocalEngineOptions {
+            executable: WORKER.into(),
+            jobs: folder.path().join("jobs"),
+            sandbox: true,
+        };
+        let engine = LocalEngine::new(Arc::clone(&vault), options);
+        Self {
+            folder,
+            vault,
+            engine,
+            events: Arc::default(),
+        }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn start(&self, launch: Launch) -> RunningJob {
+        let events = Arc::clone(&self.events);
+        self.engine
+            .start(launch, move |event| events.lock().unwrap().push(event))
+            .unwrap()
+    }
+
+    pub fn run(&self, launch: Launch) -> Outcome {
+        self.start(launch).wait_blocking().unwrap()
+    }
+
+    pub fn finish(&self, launch: Launch) -> Finished {
+        match self.run(launch) {
+            Outcome::Finished(finished) => finished,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Trains the small model from scratch and commits it.
+    pub fn base_model(&self) -> (ObjectId, Commitment) {
+        let finished = self.finish(job(
+            train(Some(architecture()), 4),
+            &[("text", &text(1, 400))],
+            None,
+        ));
+        let object = finished.result.unwrap();
+        self.vault.commit(object).unwrap();
+        (object, finished.statement.commitment_out.unwrap())
+    }
+
+    pub fn checkpoints(&self) -> Vec<(ObjectId, u32)> {
+        let events = self.events.lock().unwrap();
+        let checkpoint = |event: &TimedEvent| match event.event {
+            Event::Checkpoint { object, step } => Some((object, step)),
+            Event::Progress(_) => None,
+        };
+        events.iter().filter_map(checkpoint).collect()
+    }
+}
+
+pub fn architecture() -> Architecture {
+    Architecture {
+        layers: 2,
+        heads: 2,
+        width: 32,
+        context: 32,
+        vocabulary: 320,
+    }
+}
+
+pub fn train(architecture: Option<Architecture>, steps: u32) -> Parameters {
+    Parameters::Train(TrainParameters {
+        publication: Publication {
+            name: "Small".to_owned(),
+            description: String::new(),
+            author: "Alice".to_owned(),
+            license: "CC0-1.0".to_owned(),
+            parent_share_bps: Some(2000),
+            price: None,
+        },
+        architecture,
+        steps,
+        batch: 2,
+        sequence: 16,
+        accumulate: 1,
+        learning_rate: 0.01,
+        minimum_learning_rate: 0.001,
+        warmup_steps: 1,
+        weight_decay: 0.1,
+        beta1: 0.9,
+        beta2: 0.95,
+        clip: 1.0,
+        evaluate_every: 2,
+        seed: 11,
+    })
+}
+
+pub fn infer(maximum_tokens: u32) -> Parameters {
+    let stop = vec![];
+    Parameters::Infer(InferParameters {
+        maximum_tokens,
+        temperature: 0.8,
+        top_k: 20,
+        top_p: 0.95,
+        stop,
+        seed: 3,
+    })
+}
+
+pub fn evaluate() -> Parameters {
+    Parameters::Evaluate(EvaluateParameters {
+        bootstrap_samples: 100,
+        seed: 5,
+    })
+}
+
+/// A text of so many words, different for each seed, which says no more than it must.
+pub fn text(seed: u64, words: usize) -> String {
+    const WORDS: [&str; 12] = [
+        "the ", "sea ", "whale ", "and ", "a ", "ship ", "of ", "old ", "sail ", "wind ", "under ", "sky.\n",
+    ];
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        WORDS[(state >> 33) as usize % WORDS.len()]
+    };
+    (0..words).map(|_| next()).collect()
+}
+
+pub fn input(name: &str, bytes: &[u8]) -> StageInput {
+    StageInput {
+        input: Input::describe(name, bytes),
+        source: Source::Bytes(bytes.to_vec()),
+    }
+}
+
+/// A launch of a job whose id follows from what it is.
+pub fn job(
+    parameters: Parameters,
+    inputs: &[(&str, &str)],
+    model: Option<&(ObjectId, Commitment)>,
+) -> Launch {
+    let inputs: Vec<StageInput> = inputs
+        .iter()
+        .map(|(name, text)| input(name, text.as_bytes()))
+        .collect();
+    job_of(parameters.operation(), parameters.to_canonical(), inputs, model)
+}
+
+pub fn job_of(
+    operation: Operation,
+    parameters: String,
+    inputs: Vec<StageInput>,
+    model: Option<&(ObjectId, Commitment)>,
+) -> Launch {
+    let manifest = InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect());
+    let mut id = [0; 16];
+    id.copy_from_slice(&keccak256([manifest.digest().as_slice(), parameters.as_bytes()].concat())[..16]);
+    let spec = JobSpec {
+        version: 1,
+        job_id: JobId(id),
+        operation,
+        parameters,
+        inputs: manifest,
+        commitment: model.map(|(_, commitment)| commitment.clone()),
+        threads: 2,
+        limits: LIMITS,
+    };
+    Launch {
+        task: Task::Job(spec),
+        model: model.map(|(object, _)| *object),
+        inputs,
+        checkpoint: None,
+        checkpoint_every: 0,
+        allowance: None,
+        deadline: Some(Duration::from_secs(120)),
+    }
+}
+
+pub fn spec(launch: &Launch) -> JobSpec {
+    match &launch.task {
+        Task::Job(spec) => spec.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All files below a folder.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}

@@ -1,0 +1,215 @@
+use std::fs;
+use std::time::{Duration, Instant};
+
+use posthuman_jobs::engine::local::{FailureCode, Launch, LocalEngine, LocalEngineOptions, Outcome, Task};
+use posthuman_jobs::stage::Source;
+use posthuman_types::Limits;
+
+use crate::support::{Bench, architecture, files, infer, job, text, train};
+
+fn failed(outcome: Outcome) -> (FailureCode, String) {
+    match outcome {
+        Outcome::Failed { code, reason } => (code, reason),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !ready() {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "waited in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_checkpoint_to_the_same_bits() {
+    let bench = Bench::new();
+    let launch = job(
+        train(Some(architecture()), 400),
+        &[("text", &text(1, 400)), ("held_out", &text(2, 60))],
+        None,
+    );
+    let killed = bench.start(Launch {
+        checkpoint_every: 5,
+        ..launch.clone()
+    });
+    wait_for("a second checkpoint", || bench.checkpoints().len() >= 2);
+    killed.kill();
+    assert!(matches!(killed.wait_blocking().unwrap(), Outcome::Cancelled));
+    let (checkpoint, step) = *bench.checkpoints().last().unwrap();
+    assert!((10..400).contains(&step));
+    bench.vault.commit(checkpoint).unwrap();
+    let resumed = bench.finish(Launch {
+        checkpoint: Some(checkpoint),
+        ..launch.clone()
+    });
+    let whole = bench.finish(Launch {
+        checkpoint_every: 0,
+        ..launch.clone()
+    });
+    // Each run has a salt of its own, so the commitments differ where the weights do not: compare those.
+    let weights = |object| {
+        bench.vault.commit(object).unwrap();
+        bench.vault.read(object, u64::MAX).unwrap()
+    };
+    assert_eq!(*weights(resumed.result.unwrap()), *weights(whole.result.unwrap()));
+    assert_eq!(resumed.statement.outputs, whole.statement.outputs);
+    assert_eq!(resumed.statement.usage, whole.statement.usage);
+}
+
+#[test]
+fn a_corrupted_chunk_of_the_model_is_named() {
+    let bench = Bench::new();
+    let model = bench.base_model();
+    let chunk = files(&bench.path("vault/chunks")).remove(0);
+    let mut bytes = fs::read(&chunk).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&chunk, bytes).unwrap();
+    let (code, reason) = failed(bench.run(job(infer(3), &[("prompt", "the")], Some(&model))));
+    assert_eq!(code, FailureCode::WeightsCorrupted);
+    assert!(
+        reason.starts_with(&format!("chunk 0 of object {} is corrupted", model.0)),
+        "{reason}"
+    );
+}
+
+#[test]
+fn weights_and_inputs_that_are_not_those_named_are_refused() {
+    let bench = Bench::new();
+    let model = bench.base_model();
+    let mut other = model.clone();
+    other.1.root.0[0] ^= 1;
+    let (code, reason) = failed(bench.run(job(infer(3), &[("prompt", "the")], Some(&other))));
+    assert_eq!(code, FailureCode::WeightsCorrupted, "{reason}");
+    let mut changed = job(infer(3), &[("prompt", "the")], Some(&model));
+    changed.inputs[0].source = Source::Bytes(b"The".to_vec());
+    let error = bench.start(changed).wait_blocking().unwrap_err();
+    let error = std::error::Error::source(&error).unwrap().to_string();
+    assert!(
+        error.starts_with("input `prompt` is not the one that was described"),
+        "{error}"
+    );
+    let mut cut = job(infer(3), &[("prompt", "the")], Some(&model));
+    cut.inputs[0].source = Source::Bytes(b"th".to_vec());
+    assert!(bench.start(cut).wait_blocking().is_err());
+}
+
+#[test]
+fn cancelling_and_running_out_of_time_end_the_worker() {
+    let bench = Bench::new();
+    let endless = job(
+        train(Some(architecture()), 1_000_000),
+        &[("text", &text(1, 400))],
+        None,
+    );
+    let running = bench.start(endless.clone());
+    wait_for("a first step", || bench.events.lock().unwrap().len() > 5);
+    let asked = Instant::now();
+    running.cancel();
+    assert!(matches!(running.wait_blocking().unwrap(), Outcome::Cancelled));
+    assert!(asked.elapsed() < Duration::from_secs(5));
+    let late = Launch {
+        deadline: Some(Duration::from_millis(300)),
+        ..endless.clone()
+    };
+    assert_eq!(failed(bench.run(late)).0, FailureCode::Deadline);
+    let Task::Job(mut spec) = endless.task.clone() else {
+        panic!("a job")
+    };
+    spec.limits = Limits {
+        cpu_seconds: 1,
+        ..spec.limits
+    };
+    let (code, reason) = failed(bench.run(Launch {
+        task: Task::Job(spec),
+        ..endless
+    }));
+    assert_eq!(code, FailureCode::ProcessorTime, "{reason}");
+    assert!(bench.vault.pending().unwrap().is_empty());
+}
+
+#[test]
+fn too_little_memory_is_told_from_a_crash() {
+    let bench = Bench::new();
+    let launch = job(infer(3), &[("prompt", "the")], Some(&bench.base_model()));
+    let Task::Job(mut spec) = launch.task.clone() else {
+        panic!("a job")
+    };
+    // Enough to start, too little for a model and a thread's stack.
+    spec.limits.memory_bytes = 8 << 20;
+    let (code, reason) = failed(bench.run(Launch {
+        task: Task::Job(spec),
+        ..launch
+    }));
+    assert!(
+        matches!(
+            code,
+            FailureCode::OutOfMemory | FailureCode::Internal | FailureCode::Crashed
+        ),
+        "{reason}"
+    );
+}
+
+#[test]
+fn a_runaway_training_names_its_step() {
+    let bench = Bench::new();
+    let mut parameters = train(Some(architecture()), 50);
+    if let posthuman_types::Parameters::Train(train) = &mut parameters {
+        (train.learning_rate, train.minimum_learning_rate, train.clip) = (1.0, 1.0, 1e30);
+        train.warmup_steps = 0;
+    }
+    match bench.run(job(parameters, &[("text", &text(1, 300))], None)) {
+        Outcome::Failed { code, reason } => {
+            assert_eq!(code, FailureCode::LossNotFinite);
+            assert!(reason.contains("at step"), "{reason}");
+        }
+        // Adam's steps are bounded: a training may survive even this.
+        Outcome::Finished(_) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_worker_that_is_not_there_and_one_that_says_nothing() {
+    let bench = Bench::new();
+    let launch = job(train(Some(architecture()), 2), &[("text", &text(1, 300))], None);
+    let engine = |executable: &str| {
+        let options = LocalEngineOptions {
+            executable: executable.into(),
+            jobs: bench.path("jobs"),
+            sandbox: true,
+        };
+        LocalEngine::new(bench.vault.clone(), options)
+    };
+    let error = engine("/nowhere/posthuman")
+        .start(launch.clone(), |_| {})
+        .unwrap()
+        .wait_blocking()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the worker `/nowhere/posthuman` could not be started"),
+        "{error}"
+    );
+    let (code, _) = failed(
+        engine("/bin/true")
+            .start(launch.clone(), |_| {})
+            .unwrap()
+            .wait_blocking()
+            .unwrap(),
+    );
+    assert_eq!(code, FailureCode::Crashed);
+    let (code, _) = failed(
+        engine("/bin/echo")
+            .start(launch, |_| {})
+            .unwrap()
+            .wait_blocking()
+            .unwrap(),
+    );
+    assert_eq!(code, FailureCode::Protocol);
+}
