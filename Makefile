@@ -5,20 +5,22 @@
 ## make test       every check and every test, as CI runs them
 ## make check      format, lints and the repository's own rules, before a commit
 ## make contracts  install the pinned contracts, devnet and texts
+## make reader     install the other tool with which the tests read the chain
 ## make fmt        format the sources
 ## make build      build all rooms, tests and benches
 ## make doc        build the library's pages, warnings denied
 ## make clean      remove all that was built or installed
 
 .NOTPARALLEL:
-.PHONY: help demo test contracts fmt fmt-check clippy client check build unit doc clean
+.PHONY: help demo test contracts reader fmt fmt-check clippy client check build unit doc clean
 CARGO ?= cargo
 
 help:      ; @sed -n 's/^## //p' Makefile
 demo:      contracts ; $(CARGO) run --package posthuman -- demo
-test:      contracts fmt-check clippy client build unit doc
+test:      contracts reader fmt-check clippy client build unit doc
 check:     fmt-check clippy ; $(CARGO) run --quiet --package xtask -- check
 contracts: ; contracts/install
+reader:    ; contracts/install tests/reader
 fmt:       ; $(CARGO) fmt --all
 fmt-check: ; $(CARGO) fmt --all --check
 clippy:    ; $(CARGO) clippy --workspace --all-targets -- --deny warnings
@@ -26,4 +28,4 @@ client:    ; $(CARGO) clippy --workspace --exclude e2e --lib --no-default-featur
 build:     ; $(CARGO) build --workspace --all-targets
 unit:      ; $(CARGO) test --workspace
 doc:       ; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
-clean:     ; $(CARGO) clean && rm -rf contracts/node_modules
+clean:     ; $(CARGO) clean && rm -rf contracts/node_modules tests/reader/node_modules
