@@ -1,6 +1,8 @@
 //! Evaluations of one text side by side: a paired bootstrap over its pieces, and baselines that anyone can compute.
 
-use posthuman_lm::{OrderTwoModel, PairedDifference, bootstrap_bits_per_byte, gzip_bits_per_byte, paired_difference};
+use posthuman_lm::{
+    OrderTwoModel, PairedDifference, bootstrap_bits_per_byte, gzip_bits_per_byte, paired_difference,
+};
 use serde::Serialize;
 
 use crate::market::{Evaluation, Segment};
@@ -53,7 +55,8 @@ pub struct Baselines {
 /// An evaluation without segments.
 pub fn interval(output: &EvaluationOutput, resampling: Resampling) -> Result<[f64; 2], MarketError> {
     let segments = segments(&output.segments);
-    let interval = bootstrap_bits_per_byte(&segments, resampling.samples as usize, resampling.seed).map_err(wrong)?;
+    let interval =
+        bootstrap_bits_per_byte(&segments, resampling.samples as usize, resampling.seed).map_err(wrong)?;
     Ok([interval.low, interval.high])
 }
 
@@ -61,13 +64,24 @@ pub fn interval(output: &EvaluationOutput, resampling: Resampling) -> Result<[f6
 ///
 /// # Errors
 /// Evaluations of different texts, or without segments.
-pub fn versus(first: &Evaluation, second: &Evaluation, resampling: Resampling) -> Result<Versus, MarketError> {
+pub fn versus(
+    first: &Evaluation,
+    second: &Evaluation,
+    resampling: Resampling,
+) -> Result<Versus, MarketError> {
     if first.receipt.receipt.input != second.receipt.receipt.input {
-        let message = format!("{} and {} were evaluated on different texts", first.did, second.did);
+        let message = format!(
+            "{} and {} were evaluated on different texts",
+            first.did, second.did
+        );
         return Err(MarketError::Input(message));
     }
-    let (left, right) = (segments(&first.output.segments), segments(&second.output.segments));
-    let paired = paired_difference(&left, &right, resampling.samples as usize, resampling.seed).map_err(wrong)?;
+    let (left, right) = (
+        segments(&first.output.segments),
+        segments(&second.output.segments),
+    );
+    let paired =
+        paired_difference(&left, &right, resampling.samples as usize, resampling.seed).map_err(wrong)?;
     Ok(Versus {
         difference: paired.difference,
         ci95: [paired.interval.low, paired.interval.high],
@@ -82,7 +96,9 @@ pub fn versus(first: &Evaluation, second: &Evaluation, resampling: Resampling) -
 pub fn baselines(training: &[u8], text: &[u8]) -> Result<Baselines, MarketError> {
     let training = posthuman_lm::check_text(training).map_err(wrong)?;
     let text = posthuman_lm::check_text(text).map_err(wrong)?;
-    let order2 = OrderTwoModel::fit(&[training]).and_then(|model| model.evaluate(text)).map_err(wrong)?;
+    let order2 = OrderTwoModel::fit(&[training])
+        .and_then(|model| model.evaluate(text))
+        .map_err(wrong)?;
     Ok(Baselines {
         order2_bits_per_byte: order2.bits_per_byte,
         gzip_bits_per_byte: gzip_bits_per_byte(training, text).map_err(wrong)?,
@@ -121,7 +137,10 @@ mod tests {
     fn baselines_are_between_nothing_and_a_byte() {
         let training = "call me ishmael some years ago never mind how long precisely ".repeat(20);
         let baselines = baselines(training.as_bytes(), b"some years ago call me ishmael").unwrap();
-        assert!(baselines.order2_bits_per_byte > 0.0 && baselines.order2_bits_per_byte < 8.0, "{baselines:?}");
+        assert!(
+            baselines.order2_bits_per_byte > 0.0 && baselines.order2_bits_per_byte < 8.0,
+            "{baselines:?}"
+        );
         assert!(baselines.gzip_bits_per_byte > 0.0, "{baselines:?}");
     }
 

@@ -22,7 +22,9 @@ pub enum MarketError {
         why: String,
     },
     /// No answer after several attempts.
-    #[error("no answer from the node at {url}; check that it runs (`posthuman dev` starts one) and that the address is right")]
+    #[error(
+        "no answer from the node at {url}; check that it runs (`posthuman dev` starts one) and that the address is right"
+    )]
     Unreachable {
         /// Where.
         url: String,
@@ -31,7 +33,9 @@ pub enum MarketError {
         source: reqwest::Error,
     },
     /// The node answered something of another shape.
-    #[error("the answer of {url} to {what} is not of this dialect ({why}); it is another service, or a version that does not fit")]
+    #[error(
+        "the answer of {url} to {what} is not of this dialect ({why}); it is another service, or a version that does not fit"
+    )]
     Strange {
         /// Where.
         url: String,
@@ -49,7 +53,9 @@ pub enum MarketError {
         detail: String,
     },
     /// A limit that the caller set is exceeded. Nothing was paid.
-    #[error("{what} costs {cost} base units and at most {limit} were allowed; raise the limit to go on, nothing was paid")]
+    #[error(
+        "{what} costs {cost} base units and at most {limit} were allowed; raise the limit to go on, nothing was paid"
+    )]
     TooExpensive {
         /// What was to be bought.
         what: String,
@@ -152,9 +158,12 @@ impl MarketError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Node(answer) => answer.class,
-            Self::BadUrl { .. } | Self::File { .. } | Self::Input(_) | Self::Parameters(_) | Self::Addresses(_) | Self::Local { .. } => {
-                ErrorClass::Caller
-            }
+            Self::BadUrl { .. }
+            | Self::File { .. }
+            | Self::Input(_)
+            | Self::Parameters(_)
+            | Self::Addresses(_)
+            | Self::Local { .. } => ErrorClass::Caller,
             Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,
             Self::Untrue { .. } => ErrorClass::Unauthorized,
             Self::TooExpensive { .. } | Self::Balance { .. } => ErrorClass::Payment,

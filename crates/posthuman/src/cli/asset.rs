@@ -17,7 +17,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List assets, newest first.
-    #[command(after_help = "Examples:\n  posthuman asset list\n  posthuman asset list --kind model --author alice --limit 5")]
+    #[command(
+        after_help = "Examples:\n  posthuman asset list\n  posthuman asset list --kind model --author alice --limit 5"
+    )]
     List(List),
     /// Find assets by words in name, description, author and tags.
     #[command(after_help = "Example:\n  posthuman asset search whale")]
@@ -94,17 +96,26 @@ impl Args {
                 let royalties = node.royalties(&did).await?;
                 let mut text = facts(&[
                     ("collector", royalties.collector.to_string()),
-                    ("shares are final", if royalties.final_shares { "yes" } else { "no" }.to_owned()),
+                    (
+                        "shares are final",
+                        if royalties.final_shares { "yes" } else { "no" }.to_owned(),
+                    ),
                 ]);
                 if royalties.collector_changed {
                     text.push_str("\nWARNING: the payment collector was changed since the model's birth");
                 }
                 text.push_str("\n\n");
                 let payees = royalties.payees.iter();
-                text.push_str(&table(&["payee", "share"], payees.map(|payee| vec![payee.address.to_string(), percent(payee.share_bps)])));
+                text.push_str(&table(
+                    &["payee", "share"],
+                    payees.map(|payee| vec![payee.address.to_string(), percent(payee.share_bps)]),
+                ));
                 let births = royalties.birth_mint.iter();
                 text.push_str("\n\n");
-                text.push_str(&table(&["holder at birth", "datatokens"], births.map(|birth| vec![birth.address.to_string(), whole(birth.amount)])));
+                text.push_str(&table(
+                    &["holder at birth", "datatokens"],
+                    births.map(|birth| vec![birth.address.to_string(), whole(birth.amount)]),
+                ));
                 Report::new(text, &royalties)
             }
             Command::Ddo { did } => {
@@ -117,7 +128,13 @@ impl Args {
 
 impl List {
     pub(crate) fn of_models() -> Self {
-        Self { kind: Some(AssetKind::Model), author: None, parent: None, limit: 100, offset: 0 }
+        Self {
+            kind: Some(AssetKind::Model),
+            author: None,
+            parent: None,
+            limit: 100,
+            offset: 0,
+        }
     }
 
     pub(crate) async fn run(self, context: &Context, words: Option<String>) -> anyhow::Result<Report> {
@@ -132,7 +149,12 @@ impl List {
         };
         let page = context.node()?.assets(&query).await?;
         let rows = page.assets.iter().map(|asset| {
-            let price = asset.prices.iter().filter(|price| price.active).map(|price| price.price).min();
+            let price = asset
+                .prices
+                .iter()
+                .filter(|price| price.active)
+                .map(|price| price.price)
+                .min();
             vec![
                 asset.did.to_string(),
                 kind_word(asset.kind).to_owned(),
@@ -163,7 +185,13 @@ pub(crate) fn show(asset: &Asset) -> anyhow::Result<Report> {
     if let Some(shape) = &asset.architecture {
         let text = format!(
             "{}, {} layers, {} heads, width {}, context {}, vocabulary {}, {} parameters, {}",
-            shape.family, shape.layers, shape.heads, shape.width, shape.context, shape.vocabulary, shape.parameters,
+            shape.family,
+            shape.layers,
+            shape.heads,
+            shape.width,
+            shape.context,
+            shape.vocabulary,
+            shape.parameters,
             shape.precision
         );
         lines.push(("architecture", text));
@@ -172,24 +200,43 @@ pub(crate) fn show(asset: &Asset) -> anyhow::Result<Report> {
         lines.push(("commitment", format!("{} {}", commitment.scheme, commitment.root)));
     }
     if let Some(allowances) = asset.allowances {
-        let text = format!("train {}, infer {}, evaluate {}", allowances.train, allowances.infer, allowances.evaluate);
+        let text = format!(
+            "train {}, infer {}, evaluate {}",
+            allowances.train, allowances.infer, allowances.evaluate
+        );
         lines.push(("one order allows", text));
     }
     let optional = [
         ("trainer", asset.trainer.map(|trainer| trainer.to_string())),
         ("share of children", asset.parent_share_bps.map(percent)),
         ("parent", asset.parent.as_ref().map(Did::to_string)),
-        ("generation", asset.generation.map(|generation| generation.to_string())),
+        (
+            "generation",
+            asset.generation.map(|generation| generation.to_string()),
+        ),
         ("job", asset.job.map(|job| job.to_string())),
         ("receipt", asset.receipt.map(|receipt| receipt.to_string())),
-        ("publication", asset.publication.map(|publication| publication.to_string())),
-        ("collector", asset.collector.map(|collector| collector.to_string())),
+        (
+            "publication",
+            asset.publication.map(|publication| publication.to_string()),
+        ),
+        (
+            "collector",
+            asset.collector.map(|collector| collector.to_string()),
+        ),
     ];
-    lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    lines.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     for price in &asset.prices {
         let state = if price.active { "" } else { ", closed" };
         let kind = if price.resale { "resale by" } else { "sold by" };
-        lines.push(("price", format!("{} {kind} {}{state}", whole(price.price), price.owner)));
+        lines.push((
+            "price",
+            format!("{} {kind} {}{state}", whole(price.price), price.owner),
+        ));
     }
     let text = format!("{}\n\n{}", facts(&lines), asset.description);
     Report::new(text.trim_end(), asset)
@@ -205,7 +252,11 @@ fn step(step: &LineageStep) -> Vec<String> {
         step.did.to_string(),
         text(step.trainer.map(|trainer| trainer.to_string())),
         text(step.parent_share_bps.map(percent)),
-        text(step.commitment.as_ref().map(|commitment| commitment.root.to_string())),
+        text(
+            step.commitment
+                .as_ref()
+                .map(|commitment| commitment.root.to_string()),
+        ),
     ]
 }
 
@@ -220,7 +271,8 @@ pub(crate) fn whole(amount: Amount) -> String {
 }
 
 fn kind(text: &str) -> Result<AssetKind, String> {
-    serde_json::from_value(text.into()).map_err(|_| format!("`{text}` is none of model, blank, operation, foreign"))
+    serde_json::from_value(text.into())
+        .map_err(|_| format!("`{text}` is none of model, blank, operation, foreign"))
 }
 
 fn kind_word(kind: AssetKind) -> &'static str {

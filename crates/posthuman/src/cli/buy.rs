@@ -36,11 +36,28 @@ impl Args {
             return Report::new(whole(price), &json);
         }
         let mut watch = Watch::new();
-        let purchase = market.buy(&self.did, self.amount, self.max_price, &mut |event| watch.hear(&event)).await?;
+        let purchase = market
+            .buy(&self.did, self.amount, self.max_price, &mut |event| {
+                watch.hear(&event)
+            })
+            .await?;
         let text = facts(&[
-            ("bought", format!("{} of {}", whole(purchase.amount), purchase.datatoken)),
-            ("paid", format!("{} of {}", whole(purchase.paid), purchase.base_token)),
-            ("of it fees", format!("community {}, market {}", whole(purchase.community_fee), whole(purchase.market_fee))),
+            (
+                "bought",
+                format!("{} of {}", whole(purchase.amount), purchase.datatoken),
+            ),
+            (
+                "paid",
+                format!("{} of {}", whole(purchase.paid), purchase.base_token),
+            ),
+            (
+                "of it fees",
+                format!(
+                    "community {}, market {}",
+                    whole(purchase.community_fee),
+                    whole(purchase.market_fee)
+                ),
+            ),
             ("seller", purchase.seller.to_string()),
             ("transaction", purchase.transaction.to_string()),
         ]);

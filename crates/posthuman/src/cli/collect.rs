@@ -26,7 +26,12 @@ impl Args {
         }
         let rows = collected.iter().map(|payment| {
             let to: Vec<String> = payment.to.iter().map(ToString::to_string).collect();
-            vec![payment.from.to_string(), whole(payment.amount), payment.token.to_string(), to.join(", ")]
+            vec![
+                payment.from.to_string(),
+                whole(payment.amount),
+                payment.token.to_string(),
+                to.join(", "),
+            ]
         });
         Report::new(table(&["from", "amount", "token", "to"], rows), &collected)
     }

@@ -100,7 +100,13 @@ impl Context {
 
 /// Reads a text to be trained on or scored, as bytes: the node says what is wrong with them.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).map_err(|source| MarketError::File { path: path.to_owned(), source }.into())
+    std::fs::read(path).map_err(|source| {
+        MarketError::File {
+            path: path.to_owned(),
+            source,
+        }
+        .into()
+    })
 }
 
 /// An amount in whole tokens of 18 decimals, as flags take it.
@@ -124,7 +130,8 @@ pub(crate) fn address(text: &str) -> anyhow::Result<Address> {
     if let Some(wallet) = super::devnet_wallet::find(text) {
         return Ok(wallet.address());
     }
-    text.parse().with_context(|| format!("`{text}` is not an address: write 0x and 40 hexadecimal digits"))
+    text.parse()
+        .with_context(|| format!("`{text}` is not an address: write 0x and 40 hexadecimal digits"))
 }
 
 #[cfg(test)]

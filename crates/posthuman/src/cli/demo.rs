@@ -24,7 +24,9 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         let settings = &context.settings;
         let scratch = tempfile::Builder::new().prefix("posthuman-demo-").tempdir()?;
-        let data = settings.given("data").map_or_else(|| scratch.path().to_owned(), Into::into);
+        let data = settings
+            .given("data")
+            .map_or_else(|| scratch.path().to_owned(), Into::into);
         std::fs::create_dir_all(&data)?;
         let rpc_port = match settings.given("rpc-port") {
             Some(_) => settings.require("rpc-port", "the devnet's port")?,
@@ -33,7 +35,9 @@ impl Args {
         let stop = stop_signal()?;
         let options = StageOptions {
             data: std::path::absolute(data)?,
-            contracts: settings.path("contracts").unwrap_or_else(devnet::contracts_folder),
+            contracts: settings
+                .path("contracts")
+                .unwrap_or_else(devnet::contracts_folder),
             rpc_port,
             sandbox: !settings.switch("unsafe-no-sandbox")?,
         };
@@ -61,7 +65,10 @@ impl Args {
             return Ok(Report::nothing());
         }
         if report.is_err() && settings.given("data").is_none() {
-            note(format_args!("what there is of the demo stays in {}", scratch.keep().display()));
+            note(format_args!(
+                "what there is of the demo stays in {}",
+                scratch.keep().display()
+            ));
         }
         stage.strike().await?;
         report

@@ -54,7 +54,8 @@ impl Args {
         if alive {
             return Ok(Report::nothing());
         }
-        let message = "the devnet ended by itself; its log is in the data folder, start `posthuman dev` again";
+        let message =
+            "the devnet ended by itself; its log is in the data folder, start `posthuman dev` again";
         Err(MarketError::Input(message.to_owned()).into())
     }
 }

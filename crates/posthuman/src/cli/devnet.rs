@@ -19,9 +19,11 @@ impl Args {
         let stop = stop_signal()?;
         let devnet = start(context, context.settings.require("data", "the data folder")?).await?;
         let address_file = std::path::absolute(devnet.address_file())?;
-        let text = facts(&[("rpc", devnet.url().to_owned()), ("address file", address_file.display().to_string())]);
-        let json =
-            serde_json::json!({ "rpc": devnet.url(), "chain_id": devnet.chain().id(), "address_file": address_file });
+        let text = facts(&[
+            ("rpc", devnet.url().to_owned()),
+            ("address file", address_file.display().to_string()),
+        ]);
+        let json = serde_json::json!({ "rpc": devnet.url(), "chain_id": devnet.chain().id(), "address_file": address_file });
         Report::new(text, &json)?.write(context.json)?;
         stop.await;
         devnet.stop().await;

@@ -17,7 +17,10 @@ pub(crate) const NAMES: [(&str, u32); 7] = [
 
 /// The wallet of a name.
 pub(crate) fn find(name: &str) -> Option<Wallet> {
-    NAMES.iter().find(|(known, _)| *known == name).map(|(_, index)| devnet::account(*index))
+    NAMES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, index)| devnet::account(*index))
 }
 
 /// Refuses a devnet's wallet on any other chain.
@@ -39,6 +42,11 @@ mod tests {
     fn devnet_wallets_stay_on_devnets() {
         assert!(find("alice").is_some() && find("mallory").is_none());
         assert!(check_chain("alice", 8996).is_ok());
-        assert!(check_chain("alice", 1).unwrap_err().to_string().contains("chain 1"));
+        assert!(
+            check_chain("alice", 1)
+                .unwrap_err()
+                .to_string()
+                .contains("chain 1")
+        );
     }
 }

@@ -85,7 +85,10 @@ struct Outcome {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
-        if self.published.is_some_and(|figure| !figure.is_finite() || figure <= 0.0) {
+        if self
+            .published
+            .is_some_and(|figure| !figure.is_finite() || figure <= 0.0)
+        {
             return Err(Wrong("a published figure is a number of bits per byte above 0".to_owned()).into());
         }
         let text = read_file(&self.text)?;
@@ -103,13 +106,24 @@ impl Args {
     }
 
     async fn score(&self, market: &Market, did: &Did, text: &[u8]) -> anyhow::Result<Evaluation> {
-        let parameters = EvaluateParameters { bootstrap_samples: self.samples, seed: self.seed };
+        let parameters = EvaluateParameters {
+            bootstrap_samples: self.samples,
+            seed: self.seed,
+        };
         let text = Text::text(text.to_vec());
         let mut watch = Watch::new();
         let mut listener = |event: crate::Event<'_>| watch.hear(&event);
         let evaluation = match self.order {
-            Some(order) => market.evaluate_on(order, did, text, parameters, &mut listener).await?,
-            None => market.evaluate(did, text, parameters, self.max_fee, &mut listener).await?,
+            Some(order) => {
+                market
+                    .evaluate_on(order, did, text, parameters, &mut listener)
+                    .await?
+            }
+            None => {
+                market
+                    .evaluate(did, text, parameters, self.max_fee, &mut listener)
+                    .await?
+            }
         };
         watch.finish();
         Ok(evaluation)
@@ -121,29 +135,55 @@ impl Args {
         evaluations: &[Evaluation],
         baseline: Option<Baselines>,
     ) -> anyhow::Result<Outcome> {
-        let resampling = Resampling { samples: self.samples, seed: self.seed };
+        let resampling = Resampling {
+            samples: self.samples,
+            seed: self.seed,
+        };
         let mut rows = Vec::new();
         for evaluation in evaluations {
             let name = market.node().asset(&evaluation.did).await?.name;
-            rows.push(row(evaluation, name, compare::interval(&evaluation.output, resampling)?));
+            rows.push(row(
+                evaluation,
+                name,
+                compare::interval(&evaluation.output, resampling)?,
+            ));
         }
         let mut comparisons = Vec::new();
         let mut verdict = Vec::new();
-        let Some((first, others)) = evaluations.split_first() else { return Err(Wrong("no model".to_owned()).into()) };
+        let Some((first, others)) = evaluations.split_first() else {
+            return Err(Wrong("no model".to_owned()).into());
+        };
         for (other, row) in others.iter().zip(&rows[1..]) {
             let versus = compare::versus(first, other, resampling)?;
             verdict.push(sentence(&rows[0].name, &row.name, &versus));
-            comparisons.push(Compared { against: row.did.to_string(), versus });
+            comparisons.push(Compared {
+                against: row.did.to_string(),
+                versus,
+            });
         }
         verdict.extend(self.against_figures(&first.output, &rows[0], baseline));
-        Ok(Outcome { evaluation: rows, baseline, published: self.published, comparisons, verdict })
+        Ok(Outcome {
+            evaluation: rows,
+            baseline,
+            published: self.published,
+            comparisons,
+            verdict,
+        })
     }
 
     /// A single figure has no pieces to pair: it is compared with the interval.
-    fn against_figures(&self, output: &EvaluationOutput, row: &Row, baseline: Option<Baselines>) -> Vec<String> {
+    fn against_figures(
+        &self,
+        output: &EvaluationOutput,
+        row: &Row,
+        baseline: Option<Baselines>,
+    ) -> Vec<String> {
         let figures = [
             ("the published figure", self.published),
-            ("an order-2 byte model", baseline.map(|baseline| baseline.order2_bits_per_byte)),
+            (
+                "an order-2 byte model",
+                baseline.map(|baseline| baseline.order2_bits_per_byte),
+            ),
             ("gzip", baseline.map(|baseline| baseline.gzip_bits_per_byte)),
         ];
         let sentence = |(what, figure): (&str, f64)| {
@@ -158,13 +198,25 @@ impl Args {
                 row.name, output.bits_per_byte
             )
         };
-        figures.into_iter().filter_map(|(what, figure)| Some((what, figure?))).map(sentence).collect()
+        figures
+            .into_iter()
+            .filter_map(|(what, figure)| Some((what, figure?)))
+            .map(sentence)
+            .collect()
     }
 }
 
 impl Outcome {
     fn text(&self) -> String {
-        let header = ["model", "tokens", "loss", "perplexity", "bits/byte", "95 % interval", "accuracy"];
+        let header = [
+            "model",
+            "tokens",
+            "loss",
+            "perplexity",
+            "bits/byte",
+            "95 % interval",
+            "accuracy",
+        ];
         let mut rows: Vec<Vec<String>> = self.evaluation.iter().map(Row::cells).collect();
         let single = |name: &str, figure: f64| {
             let mut cells = vec!["-".to_owned(); header.len()];
@@ -219,7 +271,10 @@ fn row(evaluation: &Evaluation, name: String, ci95: [f64; 2]) -> Row {
 fn sentence(first: &str, second: &str, versus: &Versus) -> String {
     let difference = versus.difference.abs();
     let [low, high] = versus.ci95;
-    let interval = format!("difference {:.4}, paired 95 % interval {low:.4} to {high:.4}", versus.difference);
+    let interval = format!(
+        "difference {:.4}, paired 95 % interval {low:.4} to {high:.4}",
+        versus.difference
+    );
     match versus.verdict {
         Verdict::First => format!("{first} beats {second} by {difference:.4} bits per byte ({interval})"),
         Verdict::Second => format!("{second} beats {first} by {difference:.4} bits per byte ({interval})"),

@@ -76,7 +76,9 @@ impl Args {
             Some(order) => market.session_on(&self.did, order).await?,
             None => {
                 let mut watch = Watch::new();
-                market.session(&self.did, self.max_fee, &mut |event| watch.hear(&event)).await?
+                market
+                    .session(&self.did, self.max_fee, &mut |event| watch.hear(&event))
+                    .await?
             }
         };
         let order = session.order().to_string();
@@ -93,14 +95,27 @@ impl Args {
         } else {
             session.close().await?.receipts
         };
-        Report::streamed(&Ended { did: self.did, order, turns, receipts })
+        Report::streamed(&Ended {
+            did: self.did,
+            order,
+            turns,
+            receipts,
+        })
     }
 
-    async fn read_prompts(&self, session: &mut Session<'_>, json: bool, turns: &mut Vec<Said>) -> anyhow::Result<()> {
+    async fn read_prompts(
+        &self,
+        session: &mut Session<'_>,
+        json: bool,
+        turns: &mut Vec<Said>,
+    ) -> anyhow::Result<()> {
         let terminal = std::io::stdin().is_terminal();
         loop {
             if terminal {
-                note(format_args!("{} tokens left; a prompt, or nothing to end:", session.tokens_left()));
+                note(format_args!(
+                    "{} tokens left; a prompt, or nothing to end:",
+                    session.tokens_left()
+                ));
             }
             // A person may think for as long as they like: the read must not hold a thread of the runtime.
             let line = tokio::task::spawn_blocking(|| {
@@ -130,7 +145,12 @@ impl Args {
             let rest = turn.text.strip_prefix(streamed.as_str()).unwrap_or_default();
             output::stream(&format!("{rest}\n"))?;
         }
-        Ok(Said { prompt, text: turn.text, job: turn.job.id.to_string(), receipt: turn.receipt })
+        Ok(Said {
+            prompt,
+            text: turn.text,
+            job: turn.job.id.to_string(),
+            receipt: turn.receipt,
+        })
     }
 
     fn parameters(&self) -> InferParameters {

@@ -43,7 +43,9 @@ enum Command {
         job: JobId,
     },
     /// Fetch an output file, to stdout or into a file.
-    #[command(after_help = "Example:\n  posthuman jobs output 00000000000000000000000000000001 evaluation.json --wallet elena")]
+    #[command(
+        after_help = "Example:\n  posthuman jobs output 00000000000000000000000000000001 evaluation.json --wallet elena"
+    )]
     Output {
         /// The job.
         job: JobId,
@@ -78,7 +80,12 @@ impl Args {
             Command::List { limit, offset } => {
                 let page = node.jobs(limit, offset).await?;
                 let rows = page.jobs.iter().map(|job| {
-                    vec![job.id.to_string(), job.operation.to_string(), state(job), job.did.to_string()]
+                    vec![
+                        job.id.to_string(),
+                        job.operation.to_string(),
+                        state(job),
+                        job.did.to_string(),
+                    ]
                 });
                 let mut text = table(&["job", "operation", "state", "asset"], rows);
                 if page.total > page.jobs.len() as u64 {
@@ -90,7 +97,9 @@ impl Args {
             Command::Cancel { job } => show(&node.cancel(job).await?),
             Command::Watch { job } => {
                 let mut watch = Watch::new();
-                let job = node.follow(job, Goal::Settled, &mut |event| watch.hear(&Event::Job(event))).await?;
+                let job = node
+                    .follow(job, Goal::Settled, &mut |event| watch.hear(&Event::Job(event)))
+                    .await?;
                 watch.finish();
                 show(&job)
             }
@@ -103,7 +112,10 @@ impl Args {
                     }
                     return Report::streamed(&serde_json::json!({ "name": name, "text": text }));
                 };
-                std::fs::write(&path, &bytes).map_err(|source| MarketError::File { path: path.clone(), source })?;
+                std::fs::write(&path, &bytes).map_err(|source| MarketError::File {
+                    path: path.clone(),
+                    source,
+                })?;
                 let json = serde_json::json!({ "name": name, "file": path, "bytes": bytes.len() });
                 Report::new(format!("{} bytes in {}", bytes.len(), path.display()), &json)
             }
@@ -136,9 +148,16 @@ fn show(job: &Job) -> anyhow::Result<Report> {
     let optional = [
         ("receipt", job.receipt.map(|receipt| receipt.to_string())),
         ("model", job.published.as_ref().map(ToString::to_string)),
-        ("settled in", job.settlement.map(|transaction| transaction.to_string())),
+        (
+            "settled in",
+            job.settlement.map(|transaction| transaction.to_string()),
+        ),
     ];
-    lines.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    lines.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     Report::new(facts(&lines), job)
 }
 
@@ -146,5 +165,8 @@ fn state(job: &Job) -> String {
     if job.running {
         return "running".to_owned();
     }
-    serde_json::to_value(job.state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(job.state)
+        .ok()
+        .and_then(|state| state.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }

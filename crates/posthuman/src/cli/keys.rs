@@ -27,19 +27,30 @@ pub(crate) async fn open(context: &Context, chain_id: u64) -> anyhow::Result<Nod
     let settings = &context.settings;
     let keystore: PathBuf = settings.require("wallet", "the node's wallet")?;
     if !keystore.is_file() {
-        let message = format!("the wallet of a node is a keystore file, and {} is none", keystore.display());
+        let message = format!(
+            "the wallet of a node is a keystore file, and {} is none",
+            keystore.display()
+        );
         return Err(Wrong(message).into());
     }
     let signer: PathBuf = settings.require("receipt-signer", "the receipt signer's keystore")?;
-    let signer_password: PathBuf =
-        settings.require("receipt-signer-password-file", "the password of the receipt signer")?;
+    let signer_password: PathBuf = settings.require(
+        "receipt-signer-password-file",
+        "the password of the receipt signer",
+    )?;
     let master: PathBuf = settings.require("master-key", "the keystore of the vault's master key")?;
-    let master_password: PathBuf = settings.require("master-key-password-file", "the password of the master key")?;
+    let master_password: PathBuf =
+        settings.require("master-key-password-file", "the password of the master key")?;
     let wallet = context.wallet(chain_id).await?;
     let receipt_signer =
         tokio::task::spawn_blocking(move || Wallet::from_keystore_file(&signer, &signer_password)).await??;
     let master_key = open_master_key(master, master_password).await?;
-    Ok(NodeKeys { wallet, keystore, receipt_signer, master_key })
+    Ok(NodeKeys {
+        wallet,
+        keystore,
+        receipt_signer,
+        master_key,
+    })
 }
 
 /// Opens a vault's master key.
@@ -68,15 +79,26 @@ impl KeyFiles {
             keystore: data.join(format!("keys/{name}.json")),
             password: data.join(format!("keys/{name}.password")),
         };
-        Self { wallet: pair("wallet"), receipt_signer: pair("receipt-signer"), master_key: pair("vault") }
+        Self {
+            wallet: pair("wallet"),
+            receipt_signer: pair("receipt-signer"),
+            master_key: pair("vault"),
+        }
     }
 
     /// Makes what is missing: the devnet's node account, and two random keys. Passwords are random too, in files that
     /// only their owner can read. Blocks.
     pub(crate) fn create(&self) -> anyhow::Result<()> {
         if let Some(folder) = self.wallet.keystore.parent() {
-            let error = |source| MarketError::File { path: folder.to_owned(), source };
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(error)?;
+            let error = |source| MarketError::File {
+                path: folder.to_owned(),
+                source,
+            };
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(folder)
+                .map_err(error)?;
         }
         self.wallet.keep(&devnet::account(devnet::NODE))?;
         self.receipt_signer.keep(&Wallet::random())?;
@@ -93,8 +115,14 @@ impl KeyFiles {
         Ok(NodeKeys {
             wallet: Wallet::from_keystore_file(&self.wallet.keystore, &self.wallet.password)?,
             keystore: self.wallet.keystore.clone(),
-            receipt_signer: Wallet::from_keystore_file(&self.receipt_signer.keystore, &self.receipt_signer.password)?,
-            master_key: MasterKey::open(&self.master_key.keystore, &Password::from_file(&self.master_key.password)?)?,
+            receipt_signer: Wallet::from_keystore_file(
+                &self.receipt_signer.keystore,
+                &self.receipt_signer.password,
+            )?,
+            master_key: MasterKey::open(
+                &self.master_key.keystore,
+                &Password::from_file(&self.master_key.password)?,
+            )?,
         })
     }
 }
@@ -103,7 +131,10 @@ impl Pair {
     fn keep(&self, wallet: &Wallet) -> anyhow::Result<()> {
         self.create_password()?;
         if !self.keystore.exists() {
-            let error = |source| MarketError::File { path: self.password.clone(), source };
+            let error = |source| MarketError::File {
+                path: self.password.clone(),
+                source,
+            };
             let password = std::fs::File::open(&self.password).map_err(error)?;
             wallet.save_keystore(&self.keystore, password)?;
         }
@@ -111,14 +142,23 @@ impl Pair {
     }
 
     fn create_password(&self) -> Result<(), MarketError> {
-        let error = |source| MarketError::File { path: self.password.clone(), source };
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.password);
+        let error = |source| MarketError::File {
+            path: self.password.clone(),
+            source,
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&self.password);
         match file {
             Ok(mut file) => {
                 let mut bytes = [0_u8; 32];
                 rand::rng().fill_bytes(&mut bytes);
                 let text = alloy_primitives::hex::encode(bytes);
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(error)
+                file.write_all(text.as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(error)
             }
             Err(source) if source.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             Err(source) => Err(error(source)),
@@ -146,7 +186,11 @@ mod tests {
         assert_eq!(first.master_key.id(), second.master_key.id());
         for pair in [&files.wallet, &files.receipt_signer, &files.master_key] {
             for path in [&pair.keystore, &pair.password] {
-                assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600, "{path:?}");
+                assert_eq!(
+                    std::fs::metadata(path).unwrap().permissions().mode() & 0o777,
+                    0o600,
+                    "{path:?}"
+                );
             }
         }
     }

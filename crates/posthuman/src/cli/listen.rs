@@ -16,13 +16,20 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Self { progress: Progress::new(), losses: Vec::new(), held_out: Vec::new() }
+        Self {
+            progress: Progress::new(),
+            losses: Vec::new(),
+            held_out: Vec::new(),
+        }
     }
 
     /// Shows one event.
     pub(crate) fn hear(&mut self, event: &Event<'_>) {
         match event {
-            Event::Uploading { name, sent, total } => self.progress.show(*sent, *total, &format!("bytes of {name} sent")),
+            Event::Uploading { name, sent, total } => {
+                self.progress
+                    .show(*sent, *total, &format!("bytes of {name} sent"))
+            }
             Event::Quoted(quote) => self.progress.say(format_args!(
                 "{} tokens of {} allowed; fee {} of {}",
                 quote.tokens,
@@ -32,7 +39,9 @@ impl Watch {
             )),
             Event::Sent { label } => self.progress.say(format_args!("sent: {label}")),
             Event::Ordered(order) => {
-                self.progress.say(format_args!("order {order} (if this is interrupted, go on with --order {order})"));
+                self.progress.say(format_args!(
+                    "order {order} (if this is interrupted, go on with --order {order})"
+                ));
             }
             Event::Started(job) => self.progress.say(format_args!("job {}", job.id)),
             Event::Job(event) => self.hear_job(event),
@@ -57,15 +66,25 @@ impl Watch {
     fn hear_job(&mut self, event: &JobEvent) {
         match &event.progress {
             Some(Said::Phase { name }) => self.progress.say(name),
-            Some(Said::Step { step, steps, loss, held_out_loss, .. }) => {
+            Some(Said::Step {
+                step,
+                steps,
+                loss,
+                held_out_loss,
+                ..
+            }) => {
                 self.losses.push(*loss);
                 self.held_out.extend(held_out_loss);
-                let held_out = self.held_out.last().map_or_else(String::new, |loss| format!(", held out {loss:.3}"));
+                let held_out = self
+                    .held_out
+                    .last()
+                    .map_or_else(String::new, |loss| format!(", held out {loss:.3}"));
                 let message = format!("steps, loss {loss:.3}{held_out}{}", rate(event));
                 self.progress.show(u64::from(*step), u64::from(*steps), &message);
             }
             Some(Said::Scored { tokens, total }) => {
-                self.progress.show(*tokens, *total, &format!("tokens scored{}", rate(event)));
+                self.progress
+                    .show(*tokens, *total, &format!("tokens scored{}", rate(event)));
             }
             Some(Said::Text { .. }) | None => {}
         }
@@ -73,7 +92,11 @@ impl Watch {
 }
 
 fn rate(event: &JobEvent) -> String {
-    let speed = event.tokens_per_second.map_or_else(String::new, |speed| format!(", {speed:.0} tokens/s"));
-    let eta = event.eta_seconds.map_or_else(String::new, |seconds| format!(", {seconds:.0} s left"));
+    let speed = event
+        .tokens_per_second
+        .map_or_else(String::new, |speed| format!(", {speed:.0} tokens/s"));
+    let eta = event
+        .eta_seconds
+        .map_or_else(String::new, |seconds| format!(", {seconds:.0} s left"));
     speed + &eta
 }

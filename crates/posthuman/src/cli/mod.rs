@@ -146,7 +146,10 @@ pub fn main() -> ExitCode {
     start_log(cli.verbose + u8::from(cli.command.serves()));
     let settings = Settings::collect(&matches, |name| std::env::var(name).ok());
     let outcome = settings.map_err(anyhow::Error::from).and_then(|settings| {
-        let context = Context { settings, json: cli.json };
+        let context = Context {
+            settings,
+            json: cli.json,
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let report = runtime.block_on(run(cli.command, &context));
         // A command that was told to stop does not wait for threads that read.
@@ -191,7 +194,9 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
         Command::Verify(args) => args.run(context).await,
         Command::Wallet(args) => args.run(context).await,
         #[cfg(feature = "node")]
-        Command::Worker => Err(Wrong("a worker is started by a node, with a job's directory".to_owned()).into()),
+        Command::Worker => {
+            Err(Wrong("a worker is started by a node, with a job's directory".to_owned()).into())
+        }
     }
 }
 
@@ -203,7 +208,9 @@ fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     let class = class_of(error);
     let message = full_text(error);
     if json {
-        let code = error.downcast_ref::<MarketError>().map_or("error", MarketError::code);
+        let code = error
+            .downcast_ref::<MarketError>()
+            .map_or("error", MarketError::code);
         let refusal = error.downcast_ref::<MarketError>().and_then(MarketError::refusal);
         let body = serde_json::json!({ "error": { "code": code, "message": message, "class": class, "refusal": refusal } });
         output::note(body);
@@ -280,7 +287,10 @@ fn start_log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("POSTHUMAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 #[cfg(test)]
@@ -305,8 +315,26 @@ mod tests {
             assert!(!help.is_empty(), "{path}");
             let is_leaf = sub.get_subcommands().next().is_none();
             let of_clap = path.split(' ').nth(1) == Some("help") || sub.get_name() == "help";
-            assert!(!is_leaf || sub.is_hide_set() || of_clap || help.contains("Example"), "{path} shows no example");
+            assert!(
+                !is_leaf || sub.is_hide_set() || of_clap || help.contains("Example"),
+                "{path} shows no example"
+            );
         });
+    }
+
+    /// Words as a shell cuts them, with single quotes.
+    fn shell_words(line: &str) -> Vec<String> {
+        let mut words = vec![String::new()];
+        let mut quoted = false;
+        for character in line.chars() {
+            match character {
+                '\'' => quoted = !quoted,
+                ' ' if !quoted => words.push(String::new()),
+                other => words.last_mut().unwrap().push(other),
+            }
+        }
+        words.retain(|word| !word.is_empty());
+        words
     }
 
     #[test]
@@ -318,11 +346,21 @@ mod tests {
         });
         let did = format!("did:op:{}", "0".repeat(64));
         let mut count = 0;
-        for line in examples.iter().flat_map(|text| text.lines()).filter(|line| line.trim().starts_with("posthuman ")) {
-            // Two or more spaces part the command from its explanation.
-            let line = line.trim().split("   ").next().unwrap_or_default().split("  ").next().unwrap_or_default();
-            let words = line.replace("DID", &did).replace('\'', "");
-            let words: Vec<&str> = words.split_whitespace().collect();
+        for line in examples
+            .iter()
+            .flat_map(|text| text.lines())
+            .filter(|line| line.trim().starts_with("posthuman "))
+        {
+            // Two or more spaces part the command from its explanation, `<` from what a shell would read.
+            let line = line
+                .trim()
+                .split("  ")
+                .next()
+                .unwrap_or_default()
+                .split(" < ")
+                .next()
+                .unwrap_or_default();
+            let words = shell_words(&line.replace("DID", &did));
             if let Err(error) = root.clone().try_get_matches_from(&words) {
                 panic!("{line}: {error}");
             }
@@ -335,7 +373,10 @@ mod tests {
     fn errors_give_their_exit_codes() {
         let market = anyhow::Error::from(MarketError::Input("x".into()));
         assert_eq!(class_of(&market.context("while doing")).exit_code(), 3);
-        let gone = MarketError::NotForSale { did: format!("did:op:{}", "0".repeat(64)).parse().unwrap(), why: String::new() };
+        let gone = MarketError::NotForSale {
+            did: format!("did:op:{}", "0".repeat(64)).parse().unwrap(),
+            why: String::new(),
+        };
         assert_eq!(class_of(&gone.into()).exit_code(), 6);
         assert_eq!(class_of(&anyhow::anyhow!("unknown")).exit_code(), 1);
         assert_eq!(class_of(&Wrong("x".into()).into()).exit_code(), 3);

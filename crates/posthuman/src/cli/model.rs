@@ -21,7 +21,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Publish a model that exists, from a Hugging Face folder: config.json, tokenizer.json, model.safetensors.
-    #[command(after_help = "Example:\n  posthuman model import ./gpt2 --name GPT-2 --share 10% --price 3 --license MIT --wallet alice")]
+    #[command(
+        after_help = "Example:\n  posthuman model import ./gpt2 --name GPT-2 --share 10% --price 3 --license MIT --wallet alice"
+    )]
     Import {
         /// The folder.
         folder: PathBuf,
@@ -48,11 +50,16 @@ impl Args {
                 let market = context.market().await?;
                 let mut watch = Watch::new();
                 let mut listener = |event: crate::Event<'_>| watch.hear(&event);
-                let imported = market.import_model(&folder, publication.publication(), &mut listener).await?;
+                let imported = market
+                    .import_model(&folder, publication.publication(), &mut listener)
+                    .await?;
                 watch.finish();
                 let text = facts(&[
                     ("model", imported.did.to_string()),
-                    ("commitment", format!("{} {}", imported.commitment.scheme, imported.commitment.root)),
+                    (
+                        "commitment",
+                        format!("{} {}", imported.commitment.scheme, imported.commitment.root),
+                    ),
                     ("publication", imported.publication.to_string()),
                 ]);
                 Report::new(text, &imported)

@@ -56,8 +56,15 @@ impl Args {
 async fn said(running: &RunningNode) -> anyhow::Result<Report> {
     let url = format!("http://{}", running.address);
     let info = NodeClient::new(&url)?.info().await?;
-    let text = facts(&[("node", url.clone()), ("wallet", info.wallet.to_string()), ("blank model", info.blank.to_string())]);
-    Report::new(text, &serde_json::json!({ "url": url, "address": info.wallet, "blank": info.blank }))
+    let text = facts(&[
+        ("node", url.clone()),
+        ("wallet", info.wallet.to_string()),
+        ("blank model", info.blank.to_string()),
+    ]);
+    Report::new(
+        text,
+        &serde_json::json!({ "url": url, "address": info.wallet, "blank": info.blank }),
+    )
 }
 
 /// All options of a node, from the settings.
@@ -85,12 +92,17 @@ pub(crate) fn options(context: &Context, place: Place, keys: NodeKeys) -> anyhow
 fn market_options(context: &Context) -> anyhow::Result<MarketOptions> {
     let tokens = |name: &str| -> anyhow::Result<Amount> {
         let text = context.settings.text(name).unwrap_or_default();
-        let amount = Amount::parse_tokens(text, DECIMALS).map_err(|error| Wrong(format!("{name}: {error}")))?;
+        let amount =
+            Amount::parse_tokens(text, DECIMALS).map_err(|error| Wrong(format!("{name}: {error}")))?;
         Ok(amount)
     };
     let number = |name| context.settings.require::<u64>(name, "a setting of the node");
     Ok(MarketOptions {
-        fees: Fees { train: tokens("fee-train")?, infer: tokens("fee-infer")?, evaluate: tokens("fee-evaluate")? },
+        fees: Fees {
+            train: tokens("fee-train")?,
+            infer: tokens("fee-infer")?,
+            evaluate: tokens("fee-evaluate")?,
+        },
         allowances: Allowances {
             train: number("allowance-train")?,
             infer: number("allowance-infer")?,

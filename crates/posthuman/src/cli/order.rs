@@ -82,7 +82,10 @@ impl Args {
         let offer = market.quote(work, &mut listener).await?;
         let fee = &offer.quote.provider_fee;
         let mut lines = vec![
-            ("tokens", format!("{} of {} allowed", offer.quote.tokens, offer.quote.allowance)),
+            (
+                "tokens",
+                format!("{} of {} allowed", offer.quote.tokens, offer.quote.allowance),
+            ),
             ("fee", format!("{} of {}", whole(fee.amount), fee.token)),
             ("datatoken", format!("1 of {}", offer.quote.datatoken)),
         ];
@@ -91,25 +94,65 @@ impl Args {
         }
         let order = market.order(&offer, limit, &mut listener).await?;
         lines.push(("order", order.to_string()));
-        Report::new(facts(&lines), &serde_json::json!({ "order": order.to_string(), "quote": offer.quote }))
+        Report::new(
+            facts(&lines),
+            &serde_json::json!({ "order": order.to_string(), "quote": offer.quote }),
+        )
     }
 }
 
 impl Command {
     fn work(self) -> anyhow::Result<(Work, Option<Amount>, bool)> {
         Ok(match self {
-            Self::Train { did, dry_run, publication, training } => {
+            Self::Train {
+                did,
+                dry_run,
+                publication,
+                training,
+            } => {
                 let parameters = Parameters::Train(training.parameters(publication.publication(), None));
-                (Work { did, texts: training.texts()?, parameters }, training.max_fee, dry_run)
+                (
+                    Work {
+                        did,
+                        texts: training.texts()?,
+                        parameters,
+                    },
+                    training.max_fee,
+                    dry_run,
+                )
             }
             Self::Infer { what } => {
                 let parameters = crate::market::session_parameters();
-                (Work { did: what.did, texts: Vec::new(), parameters }, what.max_fee, what.dry_run)
+                (
+                    Work {
+                        did: what.did,
+                        texts: Vec::new(),
+                        parameters,
+                    },
+                    what.max_fee,
+                    what.dry_run,
+                )
             }
-            Self::Evaluate { what, text, samples, seed } => {
-                let parameters = Parameters::Evaluate(EvaluateParameters { bootstrap_samples: samples, seed });
+            Self::Evaluate {
+                what,
+                text,
+                samples,
+                seed,
+            } => {
+                let parameters = Parameters::Evaluate(EvaluateParameters {
+                    bootstrap_samples: samples,
+                    seed,
+                });
                 let texts = vec![Text::text(read_file(&text)?)];
-                (Work { did: what.did, texts, parameters }, what.max_fee, what.dry_run)
+                (
+                    Work {
+                        did: what.did,
+                        texts,
+                        parameters,
+                    },
+                    what.max_fee,
+                    what.dry_run,
+                )
             }
         })
     }

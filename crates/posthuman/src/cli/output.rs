@@ -21,7 +21,10 @@ pub(crate) struct Report {
 impl Report {
     /// A result in both forms.
     pub(crate) fn new(text: impl Into<String>, json: &impl Serialize) -> anyhow::Result<Self> {
-        Ok(Self { text: text.into(), json: serde_json::to_value(json)? })
+        Ok(Self {
+            text: text.into(),
+            json: serde_json::to_value(json)?,
+        })
     }
 
     /// A result that was already written as it came, and the form for programs.
@@ -61,19 +64,31 @@ pub(crate) fn note(line: impl Display) {
 /// A table without borders, columns two spaces apart.
 pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec());
+    table
+        .load_style(comfy_table::presets::NOTHING)
+        .set_header(header.to_vec());
     for row in rows {
         table.add_row(row);
     }
     // Every cell is padded by one space on both sides.
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().chars().skip(1).collect()).collect();
+    let lines: Vec<String> = table
+        .lines()
+        .map(|line| line.trim_end().chars().skip(1).collect())
+        .collect();
     lines.join("\n")
 }
 
 /// Lines of `name  value`, aligned.
 pub(crate) fn facts(facts: &[(&str, String)]) -> String {
-    let width = facts.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines: Vec<String> = facts.iter().map(|(name, value)| format!("{name:width$}  {value}")).collect();
+    let width = facts
+        .iter()
+        .map(|(name, _)| name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let lines: Vec<String> = facts
+        .iter()
+        .map(|(name, value)| format!("{name:width$}  {value}"))
+        .collect();
     lines.join("\n")
 }
 
@@ -129,10 +144,16 @@ mod tests {
 
     #[test]
     fn tables_and_facts_line_up() {
-        let text = table(&["name", "tokens"], [vec!["M1".into(), "700".into()], vec!["longer".into(), "1".into()]]);
+        let text = table(
+            &["name", "tokens"],
+            [vec!["M1".into(), "700".into()], vec!["longer".into(), "1".into()]],
+        );
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].find("700"), lines[0].find("tokens"), "{text}");
-        assert_eq!(facts(&[("did", "x".into()), ("price", "y".into())]), "did    x\nprice  y");
+        assert_eq!(
+            facts(&[("did", "x".into()), ("price", "y".into())]),
+            "did    x\nprice  y"
+        );
     }
 }

@@ -15,8 +15,10 @@ pub(crate) fn curve(values: &[f32], width: usize, height: usize) -> String {
     let span = (top - bottom).max(f32::EPSILON);
     let levels = height * BLOCKS.len() - 1;
     // The lowest column keeps one eighth, so that every column is seen.
-    let scaled: Vec<usize> =
-        columns.iter().map(|value| ((value - bottom) / span * levels as f32).round() as usize + 1).collect();
+    let scaled: Vec<usize> = columns
+        .iter()
+        .map(|value| ((value - bottom) / span * levels as f32).round() as usize + 1)
+        .collect();
     let mut lines = Vec::with_capacity(height);
     for row in (0..height).rev() {
         let floor = row * BLOCKS.len();

@@ -50,9 +50,23 @@ impl Args {
             let message = "a root of a line needs the share that its children owe and a price; give --share and --price";
             return Err(super::Wrong(message.to_owned()).into());
         }
-        let ShapeArgs { layers, heads, width, context: longest, vocabulary } = self.shape;
-        let architecture = Architecture { layers, heads, width, context: longest, vocabulary };
-        let parameters = self.training.parameters(self.publication.publication(), Some(architecture));
+        let ShapeArgs {
+            layers,
+            heads,
+            width,
+            context: longest,
+            vocabulary,
+        } = self.shape;
+        let architecture = Architecture {
+            layers,
+            heads,
+            width,
+            context: longest,
+            vocabulary,
+        };
+        let parameters = self
+            .training
+            .parameters(self.publication.publication(), Some(architecture));
         self.training.run(context, Target::Blank, parameters).await
     }
 }

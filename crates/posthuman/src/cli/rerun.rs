@@ -28,7 +28,12 @@ impl RerunArgs {
     ) -> anyhow::Result<()> {
         let Some(data) = &self.rerun else { return Ok(()) };
         let folder = data.join("keys");
-        let path = |setting: &str, default: &str| context.settings.path(setting).unwrap_or_else(|| folder.join(default));
+        let path = |setting: &str, default: &str| {
+            context
+                .settings
+                .path(setting)
+                .unwrap_or_else(|| folder.join(default))
+        };
         let options = RerunOptions {
             data: data.clone(),
             master_key: keys::open_master_key(
@@ -42,7 +47,9 @@ impl RerunArgs {
         };
         note("running the job again at 1, 2 and 3 threads");
         let receipt = receipt.receipt.clone();
-        verification.checks.extend(tokio::task::spawn_blocking(move || rerun(&receipt, &options)).await??);
+        verification
+            .checks
+            .extend(tokio::task::spawn_blocking(move || rerun(&receipt, &options)).await??);
         Ok(())
     }
 }

@@ -28,10 +28,20 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         let market = context.market().await?;
         let mut watch = Watch::new();
-        let selling = market.sell(&self.did, self.amount, self.price, &mut |event| watch.hear(&event)).await?;
+        let selling = market
+            .sell(&self.did, self.amount, self.price, &mut |event| {
+                watch.hear(&event)
+            })
+            .await?;
         let text = facts(&[
-            ("offered", format!("{} of {}", whole(selling.offered), selling.sale.datatoken)),
-            ("price", format!("{} of {}", whole(selling.sale.price), selling.sale.base_token)),
+            (
+                "offered",
+                format!("{} of {}", whole(selling.offered), selling.sale.datatoken),
+            ),
+            (
+                "price",
+                format!("{} of {}", whole(selling.sale.price), selling.sale.base_token),
+            ),
             ("exchange", selling.sale.exchange.to_string()),
             ("contract", selling.sale.contract.to_string()),
         ]);

@@ -1,15 +1,16 @@
 //! Every setting, declared once: flags, environment, file and the page in the documentation come from this list.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::{Arg, ArgMatches, Command};
 
 mod list;
+mod page;
 
 pub(crate) use list::SETTINGS;
+pub(crate) use page::markdown;
 
 /// Where the file of settings is looked for, unless said.
 const FILE: &str = "posthuman.toml";
@@ -54,7 +55,11 @@ impl Setting {
     }
 
     fn argument(&self) -> Arg {
-        let default = if self.default.is_empty() { String::new() } else { format!(" [default: {}]", self.default) };
+        let default = if self.default.is_empty() {
+            String::new()
+        } else {
+            format!(" [default: {}]", self.default)
+        };
         let argument = Arg::new(self.name).long(self.name);
         let argument = if self.value.is_empty() {
             argument.action(clap::ArgAction::SetTrue)
@@ -73,7 +78,10 @@ impl Setting {
 
 /// Adds the flags of the list to the commands that take them.
 pub(crate) fn add_flags(mut command: Command) -> Command {
-    for setting in SETTINGS.iter().filter(|setting| setting.scope == Scope::Everywhere) {
+    for setting in SETTINGS
+        .iter()
+        .filter(|setting| setting.scope == Scope::Everywhere)
+    {
         command = command.arg(setting.argument().global(true));
     }
     for (name, scopes) in [
@@ -84,7 +92,10 @@ pub(crate) fn add_flags(mut command: Command) -> Command {
         ("verify", &[Scope::Worker]),
     ] {
         if command.find_subcommand(name).is_some() {
-            let flags = SETTINGS.iter().filter(|setting| scopes.contains(&setting.scope)).map(Setting::argument);
+            let flags = SETTINGS
+                .iter()
+                .filter(|setting| scopes.contains(&setting.scope))
+                .map(Setting::argument);
             command = command.mut_subcommand(name, |sub| sub.args(flags));
         }
     }
@@ -113,10 +124,18 @@ pub(crate) enum SettingError {
     Unknown { path: PathBuf, key: String },
     /// A value of another kind.
     #[error("{place} is `{value}`, which does not do: {why}")]
-    Value { place: String, value: String, why: String },
+    Value {
+        place: String,
+        value: String,
+        why: String,
+    },
     /// Nothing was given and there is no default.
     #[error("{what} is not known; give --{name}, set {variable} or write it into {FILE}")]
-    Missing { what: &'static str, name: &'static str, variable: String },
+    Missing {
+        what: &'static str,
+        name: &'static str,
+        variable: String,
+    },
 }
 
 /// The settings as they apply: a flag before the environment before the file before the default.
@@ -143,11 +162,17 @@ impl Settings {
         let mut values = BTreeMap::new();
         for setting in SETTINGS {
             let found = find_flag(flags, setting.name)
-                .map(|text| Found { text, place: format!("--{}", setting.name) })
+                .map(|text| Found {
+                    text,
+                    place: format!("--{}", setting.name),
+                })
                 .or_else(|| {
                     let variable = setting.variable();
                     let text = environment(&variable).filter(|text| !text.is_empty())?;
-                    Some(Found { text, place: format!("the environment variable {variable}") })
+                    Some(Found {
+                        text,
+                        place: format!("the environment variable {variable}"),
+                    })
                 })
                 .or_else(|| file.get(&setting.key()).cloned());
             if let Some(found) = found {
@@ -161,13 +186,18 @@ impl Settings {
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         let setting = declared(name);
         let default = Some(setting.default).filter(|text| !text.is_empty());
-        self.values.get(setting.name).map(|found| found.text.as_str()).or(default)
+        self.values
+            .get(setting.name)
+            .map(|found| found.text.as_str())
+            .or(default)
     }
 
     /// The text of a setting if someone set it, whatever its default.
     #[cfg(any(test, feature = "node"))]
     pub(crate) fn given(&self, name: &str) -> Option<&str> {
-        self.values.get(declared(name).name).map(|found| found.text.as_str())
+        self.values
+            .get(declared(name).name)
+            .map(|found| found.text.as_str())
     }
 
     /// Whether a switch is on.
@@ -182,14 +212,24 @@ impl Settings {
     }
 
     /// A value of another kind, if it or its default is set.
-    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, SettingError> {
+    pub(crate) fn parse<T: FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, SettingError> {
         let setting = declared(name);
-        let Some(text) = self.text(name) else { return Ok(None) };
-        text.parse().map(Some).map_err(|error: T::Err| SettingError::Value {
-            place: self.values.get(setting.name).map_or_else(|| format!("--{name}"), |found| found.place.clone()),
-            value: text.to_owned(),
-            why: error.to_string(),
-        })
+        let Some(text) = self.text(name) else {
+            return Ok(None);
+        };
+        text.parse()
+            .map(Some)
+            .map_err(|error: T::Err| SettingError::Value {
+                place: self
+                    .values
+                    .get(setting.name)
+                    .map_or_else(|| format!("--{name}"), |found| found.place.clone()),
+                value: text.to_owned(),
+                why: error.to_string(),
+            })
     }
 
     /// A value that must be there.
@@ -199,44 +239,20 @@ impl Settings {
         what: &'static str,
     ) -> Result<T, SettingError> {
         let setting = declared(name);
-        let missing = || SettingError::Missing { what, name: setting.name, variable: setting.variable() };
+        let missing = || SettingError::Missing {
+            what,
+            name: setting.name,
+            variable: setting.variable(),
+        };
         self.parse(name)?.ok_or_else(missing)
     }
 }
 
-/// The page `docs/settings.md`.
-pub(crate) fn markdown() -> String {
-    let mut page = String::from(
-        "# Settings\n\nA flag wins over the environment, the environment over `posthuman.toml`, the file over the default.\n\
-         The file is `posthuman.toml` in the folder where a command runs, or the one that `--config` names.\n\
-         This page is made by `posthuman settings --markdown`; a test keeps it current.\n",
-    );
-    for (title, scope) in [
-        ("Of every command", Scope::Everywhere),
-        ("Of commands that keep data (`node`, `dev`, `devnet`, `demo`)", Scope::Data),
-        ("Of commands that run workers (`node`, `dev`, `demo`, `verify --rerun`)", Scope::Worker),
-        ("Of the node (`node`, `dev`)", Scope::Node),
-        ("Of the devnet (`devnet`, `dev`, `demo`)", Scope::Devnet),
-    ] {
-        let _ = write!(page, "\n## {title}\n\n| flag | environment | in the file | default | what it does |\n|---|---|---|---|---|\n");
-        for setting in SETTINGS.iter().filter(|setting| setting.scope == scope) {
-            let default = if setting.default.is_empty() { "none".to_owned() } else { format!("`{}`", setting.default) };
-            let flag = format!("--{} {}", setting.name, setting.value);
-            let _ = writeln!(
-                page,
-                "| `{}` | `{}` | `{}` | {default} | {} |",
-                flag.trim_end(),
-                setting.variable(),
-                setting.key(),
-                setting.doc
-            );
-        }
-    }
-    page
-}
-
 fn declared(name: &str) -> &'static Setting {
-    SETTINGS.iter().find(|setting| setting.name == name).expect("every setting that is read is declared")
+    SETTINGS
+        .iter()
+        .find(|setting| setting.name == name)
+        .expect("every setting that is read is declared")
 }
 
 /// A flag may belong to the command or to one of its subcommands.
@@ -258,8 +274,10 @@ fn read_file(path: Option<&str>) -> Result<BTreeMap<String, Found>, SettingError
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !named => return Ok(BTreeMap::new()),
         Err(source) => return Err(SettingError::File { path, source }),
     };
-    let table: toml::Table =
-        text.parse().map_err(|source| SettingError::Toml { path: path.clone(), source: Box::new(source) })?;
+    let table: toml::Table = text.parse().map_err(|source| SettingError::Toml {
+        path: path.clone(),
+        source: Box::new(source),
+    })?;
     let mut values = BTreeMap::new();
     for (key, value) in table {
         if !SETTINGS.iter().any(|setting| setting.key() == key) {
@@ -273,7 +291,11 @@ fn read_file(path: Option<&str>) -> Result<BTreeMap<String, Found>, SettingError
             toml::Value::Boolean(flag) => flag.to_string(),
             other => {
                 let why = "give a text, a number, true or false".to_owned();
-                return Err(SettingError::Value { place, value: other.to_string(), why });
+                return Err(SettingError::Value {
+                    place,
+                    value: other.to_string(),
+                    why,
+                });
             }
         };
         values.insert(key, Found { text, place });
@@ -282,72 +304,4 @@ fn read_file(path: Option<&str>) -> Result<BTreeMap<String, Found>, SettingError
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn collect(arguments: &[&str], environment: &[(&str, &str)]) -> Result<Settings, SettingError> {
-        let command = add_flags(Command::new("posthuman").subcommand(Command::new("node")));
-        let flags = command.try_get_matches_from(arguments).unwrap();
-        let find = |name: &str| {
-            environment.iter().find(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned())
-        };
-        Settings::collect(&flags, find)
-    }
-
-    #[test]
-    fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "rpc = \"http://file:1\"\nnode = \"http://file:2\"\naddress_file = \"from-file\"\n").unwrap();
-        let config = file.path().to_str().unwrap();
-        let environment = [("POSTHUMAN_RPC", "http://env:1"), ("POSTHUMAN_NODE", "http://env:2")];
-        let settings =
-            collect(&["posthuman", "--config", config, "node", "--rpc", "http://flag:1"], &environment).unwrap();
-        assert_eq!(settings.text("rpc"), Some("http://flag:1"));
-        assert_eq!(settings.text("node"), Some("http://env:2"));
-        assert_eq!(settings.text("address-file"), Some("from-file"));
-        let bare = collect(&["posthuman", "node"], &[]).unwrap();
-        assert_eq!(bare.text("rpc"), Some("http://127.0.0.1:8545"));
-        assert_eq!(bare.given("rpc"), None);
-        assert!(!bare.switch("unsafe-no-sandbox").unwrap());
-        assert!(collect(&["posthuman", "node", "--unsafe-no-sandbox"], &[]).unwrap().switch("unsafe-no-sandbox").unwrap());
-        assert_eq!(bare.text("wallet"), None);
-    }
-
-    #[test]
-    fn bad_values_say_where_they_stand() {
-        let settings = collect(&["posthuman", "node"], &[("POSTHUMAN_PORT", "many")]).unwrap();
-        let error = settings.require::<u16>("port", "the port").unwrap_err().to_string();
-        assert!(error.starts_with("the environment variable POSTHUMAN_PORT is `many`"), "{error}");
-        let error = settings.require::<String>("wallet", "your wallet").unwrap_err().to_string();
-        assert!(error.contains("--wallet") && error.contains("POSTHUMAN_WALLET"), "{error}");
-    }
-
-    #[test]
-    fn unknown_keys_and_missing_files_are_refused() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "prot = 1\n").unwrap();
-        let config = file.path().to_str().unwrap();
-        assert!(matches!(collect(&["posthuman", "--config", config], &[]), Err(SettingError::Unknown { .. })));
-        std::fs::write(file.path(), "port = [1]\n").unwrap();
-        assert!(matches!(collect(&["posthuman", "--config", config], &[]), Err(SettingError::Value { .. })));
-        std::fs::write(file.path(), "port\n").unwrap();
-        assert!(matches!(collect(&["posthuman", "--config", config], &[]), Err(SettingError::Toml { .. })));
-        assert!(matches!(collect(&["posthuman", "--config", "/no/such"], &[]), Err(SettingError::File { .. })));
-    }
-
-    #[test]
-    fn the_page_in_the_documentation_is_current() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
-        let page = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(page == markdown(), "docs/settings.md is stale: run `posthuman settings --markdown > docs/settings.md`");
-    }
-
-    #[test]
-    fn names_are_unique_and_spelled_like_flags() {
-        for (index, setting) in SETTINGS.iter().enumerate() {
-            assert!(setting.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", setting.name);
-            assert!(SETTINGS[..index].iter().all(|other| other.name != setting.name), "{}", setting.name);
-            assert!(setting.doc.ends_with('.'), "{}", setting.name);
-        }
-    }
-}
+mod tests;

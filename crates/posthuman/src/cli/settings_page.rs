@@ -19,9 +19,13 @@ impl Args {
             return Report::new(settings::markdown(), &settings::markdown());
         }
         let value = |name| context.settings.text(name).unwrap_or_default().to_owned();
-        let rows = SETTINGS.iter().map(|setting| vec![setting.name.to_owned(), value(setting.name), setting.variable()]);
-        let json: std::collections::BTreeMap<&str, String> =
-            SETTINGS.iter().map(|setting| (setting.name, value(setting.name))).collect();
+        let rows = SETTINGS
+            .iter()
+            .map(|setting| vec![setting.name.to_owned(), value(setting.name), setting.variable()]);
+        let json: std::collections::BTreeMap<&str, String> = SETTINGS
+            .iter()
+            .map(|setting| (setting.name, value(setting.name)))
+            .collect();
         Report::new(table(&["setting", "value", "environment"], rows), &json)
     }
 }

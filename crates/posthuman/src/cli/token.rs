@@ -19,7 +19,9 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// What an address has.
-    #[command(after_help = "Examples:\n  posthuman token balance --wallet bob\n  posthuman token balance DID --of alice")]
+    #[command(
+        after_help = "Examples:\n  posthuman token balance --wallet bob\n  posthuman token balance DID --of alice"
+    )]
     Balance {
         /// `ocean`, `ether`, a DID for its datatoken, or the address of a token.
         #[arg(default_value = "ocean")]
@@ -39,7 +41,9 @@ enum Command {
         amount: String,
     },
     /// Let a spender take exactly so many, instead of what it was allowed before. 0 takes it back.
-    #[command(after_help = "Example:\n  posthuman token approve ocean 0x5FbDB2315678afecb367f032d93F642f64180aa3 0 --wallet bob")]
+    #[command(
+        after_help = "Example:\n  posthuman token approve ocean 0x5FbDB2315678afecb367f032d93F642f64180aa3 0 --wallet bob"
+    )]
     Approve {
         /// `ocean`, a DID for its datatoken, or the address of a token.
         token: String,
@@ -71,7 +75,9 @@ enum Command {
         amount: String,
     },
     /// Make new datatokens. For minters; models trained here have none.
-    #[command(after_help = "Example:\n  posthuman token mint 0x5FbDB2315678afecb367f032d93F642f64180aa3 bob 1 --wallet alice")]
+    #[command(
+        after_help = "Example:\n  posthuman token mint 0x5FbDB2315678afecb367f032d93F642f64180aa3 bob 1 --wallet alice"
+    )]
     Mint {
         /// A DID for its datatoken, or the address of a datatoken.
         token: String,
@@ -104,10 +110,16 @@ impl Args {
         match self.command {
             Command::Balance { token, of } => balance(context, &chain, &token, of.as_deref()).await,
             Command::Info { token } => info(context, &chain, &token).await,
-            Command::Allowance { token, owner, spender } => {
+            Command::Allowance {
+                token,
+                owner,
+                spender,
+            } => {
                 let address = resolve(context, &chain, &token).await?;
                 let token = chain.token(address);
-                let allowance = token.allowance(context::address(&owner)?, context::address(&spender)?).await?;
+                let allowance = token
+                    .allowance(context::address(&owner)?, context::address(&spender)?)
+                    .await?;
                 amount_report(Amount(allowance), token.decimals().await?, address)
             }
             Command::Transfer { token, to, amount } if token == "ether" => {
@@ -118,18 +130,34 @@ impl Args {
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
                 send(context, &chain, token.transfer(context::address(&to)?, amount)).await
             }
-            Command::Approve { token, spender, amount } => {
+            Command::Approve {
+                token,
+                spender,
+                amount,
+            } => {
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                send(context, &chain, token.approve(context::address(&spender)?, amount)?).await
+                send(
+                    context,
+                    &chain,
+                    token.approve(context::address(&spender)?, amount)?,
+                )
+                .await
             }
-            Command::TransferFrom { token, from, to, amount } => {
+            Command::TransferFrom {
+                token,
+                from,
+                to,
+                amount,
+            } => {
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
                 let call = token.transfer_from(context::address(&from)?, context::address(&to)?, amount);
                 send(context, &chain, call).await
             }
             Command::Mint { token, to, amount } => {
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                let call = chain.datatoken(token.address()).mint(context::address(&to)?, amount);
+                let call = chain
+                    .datatoken(token.address())
+                    .mint(context::address(&to)?, amount);
                 send(context, &chain, call).await
             }
         }
@@ -146,7 +174,11 @@ async fn balance(context: &Context, chain: &Chain, token: &str, of: Option<&str>
     }
     let address = resolve(context, chain, token).await?;
     let token = chain.token(address);
-    amount_report(Amount(token.balance_of(of).await?), token.decimals().await?, address)
+    amount_report(
+        Amount(token.balance_of(of).await?),
+        token.decimals().await?,
+        address,
+    )
 }
 
 async fn info(context: &Context, chain: &Chain, token: &str) -> anyhow::Result<Report> {
@@ -170,7 +202,10 @@ async fn info(context: &Context, chain: &Chain, token: &str) -> anyhow::Result<R
 
 fn amount_report(amount: Amount, decimals: u8, token: Address) -> anyhow::Result<Report> {
     let whole = amount.display_tokens(decimals);
-    Report::new(whole.clone(), &serde_json::json!({ "token": token, "amount": amount, "whole": whole }))
+    Report::new(
+        whole.clone(),
+        &serde_json::json!({ "token": token, "amount": amount, "whole": whole }),
+    )
 }
 
 async fn token_and_amount(
@@ -180,7 +215,8 @@ async fn token_and_amount(
     amount: &str,
 ) -> anyhow::Result<(posthuman_chain::Token, U256)> {
     let token = chain.token(resolve(context, chain, token).await?);
-    let amount = Amount::parse_tokens(amount, token.decimals().await?).map_err(|error| Wrong(error.to_string()))?;
+    let amount =
+        Amount::parse_tokens(amount, token.decimals().await?).map_err(|error| Wrong(error.to_string()))?;
     Ok((token, amount.0))
 }
 
@@ -191,7 +227,11 @@ async fn resolve(context: &Context, chain: &Chain, token: &str) -> anyhow::Resul
     if let Ok(did) = token.parse::<Did>() {
         return Ok(context.node()?.asset(&did).await?.datatoken);
     }
-    let wrong = || Wrong(format!("`{token}` is no token: write ocean, a DID, or 0x and 40 hexadecimal digits"));
+    let wrong = || {
+        Wrong(format!(
+            "`{token}` is no token: write ocean, a DID, or 0x and 40 hexadecimal digits"
+        ))
+    };
     Ok(token.parse().map_err(|_| wrong())?)
 }
 

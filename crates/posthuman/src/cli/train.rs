@@ -24,6 +24,8 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         let parameters = self.training.parameters(self.publication.publication(), None);
-        self.training.run(context, Target::Model(self.did), parameters).await
+        self.training
+            .run(context, Target::Model(self.did), parameters)
+            .await
     }
 }

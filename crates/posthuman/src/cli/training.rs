@@ -108,7 +108,11 @@ pub(crate) struct TrainingArgs {
 }
 
 impl TrainingArgs {
-    pub(crate) fn parameters(&self, publication: Publication, architecture: Option<Architecture>) -> TrainParameters {
+    pub(crate) fn parameters(
+        &self,
+        publication: Publication,
+        architecture: Option<Architecture>,
+    ) -> TrainParameters {
         TrainParameters {
             publication,
             architecture,
@@ -137,7 +141,12 @@ impl TrainingArgs {
     }
 
     /// Trains, shows the losses and reports the new model.
-    pub(crate) async fn run(&self, context: &Context, did: Target, parameters: TrainParameters) -> anyhow::Result<Report> {
+    pub(crate) async fn run(
+        &self,
+        context: &Context,
+        did: Target,
+        parameters: TrainParameters,
+    ) -> anyhow::Result<Report> {
         let texts = self.texts()?;
         let market: Market = context.market().await?;
         let did = match did {
@@ -148,8 +157,16 @@ impl TrainingArgs {
         let trained = {
             let mut listener = |event: crate::Event<'_>| watch.hear(&event);
             match self.order {
-                Some(order) => market.train_on(order, &did, texts, parameters, &mut listener).await?,
-                None => market.train(&did, texts, parameters, self.max_fee, &mut listener).await?,
+                Some(order) => {
+                    market
+                        .train_on(order, &did, texts, parameters, &mut listener)
+                        .await?
+                }
+                None => {
+                    market
+                        .train(&did, texts, parameters, self.max_fee, &mut listener)
+                        .await?
+                }
             }
         };
         watch.finish();
@@ -169,7 +186,10 @@ pub(crate) enum Target {
 fn show_losses(watch: &Watch) {
     let drawn = plot::curve(watch.losses(), PLOT_WIDTH, PLOT_HEIGHT);
     if !drawn.is_empty() {
-        output::note(format_args!("loss, nats per token, over {} steps\n{drawn}", watch.losses().len()));
+        output::note(format_args!(
+            "loss, nats per token, over {} steps\n{drawn}",
+            watch.losses().len()
+        ));
     }
     let held_out = plot::curve(watch.held_out(), PLOT_WIDTH, PLOT_HEIGHT / 2);
     if !held_out.is_empty() {
@@ -186,7 +206,10 @@ fn report(trained: &Trained) -> anyhow::Result<Report> {
         ("receipt", trained.receipt.digest.to_string()),
     ];
     for birth in &trained.model.initial_supply {
-        lines.push(("minted", format!("{} to {}", super::asset::whole(birth.amount), birth.address)));
+        lines.push((
+            "minted",
+            format!("{} to {}", super::asset::whole(birth.amount), birth.address),
+        ));
     }
     let json = serde_json::json!({ "model": trained.model, "job": trained.job, "receipt": trained.receipt });
     Report::new(facts(&lines), &json)

@@ -37,9 +37,16 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         let (receipt, session) = self.receipts(context).await?;
-        let material = Material { inputs: files(&self.input)?, outputs: files(&self.output)?, session };
+        let material = Material {
+            inputs: files(&self.input)?,
+            outputs: files(&self.output)?,
+            session,
+        };
         let chain = context.chain().await?;
-        #[cfg_attr(not(feature = "node"), expect(unused_mut, reason = "only a re-run adds to it"))]
+        #[cfg_attr(
+            not(feature = "node"),
+            expect(unused_mut, reason = "only a re-run adds to it")
+        )]
         let mut verification = verify(&chain, &receipt, &material).await?;
         #[cfg(feature = "node")]
         self.rerun.run(context, &receipt, &mut verification).await?;
@@ -71,7 +78,12 @@ impl Args {
 /// One receipt, or a list of which the last is meant and the others lead to it.
 fn read_receipts(path: &Path) -> anyhow::Result<(SignedReceipt, Vec<SignedReceipt>)> {
     let bytes = read_file(path)?;
-    let wrong = || Wrong(format!("{} holds no receipt; `posthuman jobs receipt JOB` writes one", path.display()));
+    let wrong = || {
+        Wrong(format!(
+            "{} holds no receipt; `posthuman jobs receipt JOB` writes one",
+            path.display()
+        ))
+    };
     if let Ok(receipt) = serde_json::from_slice::<SignedReceipt>(&bytes) {
         return Ok((receipt, Vec::new()));
     }
@@ -86,9 +98,13 @@ fn files(arguments: &[String]) -> anyhow::Result<Option<Vec<File>>> {
     }
     let mut files = Vec::new();
     for argument in arguments {
-        let (name, path) =
-            argument.split_once('=').ok_or_else(|| Wrong(format!("`{argument}` is not of the form NAME=FILE")))?;
-        files.push(File { name: name.to_owned(), bytes: read_file(Path::new(path))? });
+        let (name, path) = argument
+            .split_once('=')
+            .ok_or_else(|| Wrong(format!("`{argument}` is not of the form NAME=FILE")))?;
+        files.push(File {
+            name: name.to_owned(),
+            bytes: read_file(Path::new(path))?,
+        });
     }
     Ok(Some(files))
 }
@@ -102,10 +118,16 @@ fn report(context: &Context, verification: &Verification) -> anyhow::Result<Repo
     for warning in &verification.warnings {
         text.push_str(&format!("\nWARNING: {warning}"));
     }
-    text.push_str(if verification.holds() { "\n\nthe receipt holds" } else { "\n\nthe receipt does NOT hold" });
+    text.push_str(if verification.holds() {
+        "\n\nthe receipt holds"
+    } else {
+        "\n\nthe receipt does NOT hold"
+    });
     let json = serde_json::json!({ "holds": verification.holds(), "verification": verification });
     let report = Report::new(text, &json)?;
-    let Some(failure) = verification.failure() else { return Ok(report) };
+    let Some(failure) = verification.failure() else {
+        return Ok(report);
+    };
     // The result is written first: who was refused wants to see everything that was checked.
     report.write(context.json)?;
     note("");

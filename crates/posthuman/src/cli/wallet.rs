@@ -29,7 +29,9 @@ enum Command {
         file: PathBuf,
     },
     /// Put a key from the environment into a keystore file.
-    #[command(after_help = "Example:\n  posthuman wallet import bob.json --from BOB_KEY --password-file bob.password")]
+    #[command(
+        after_help = "Example:\n  posthuman wallet import bob.json --from BOB_KEY --password-file bob.password"
+    )]
     Import {
         /// The file to write; it must not exist.
         file: PathBuf,
@@ -41,7 +43,9 @@ enum Command {
     #[command(after_help = "Example:\n  posthuman wallet show --wallet bob")]
     Show,
     /// Give a wallet OCEAN and ether, on a devnet.
-    #[command(after_help = "Examples:\n  posthuman wallet fund --wallet bob\n  posthuman wallet fund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --ocean 500")]
+    #[command(
+        after_help = "Examples:\n  posthuman wallet fund --wallet bob\n  posthuman wallet fund 0x5FbDB2315678afecb367f032d93F642f64180aa3 --ocean 500"
+    )]
     Fund {
         /// Whom: an address or the name of a devnet wallet; your wallet unless given.
         who: Option<String>,
@@ -101,7 +105,10 @@ async fn keep(context: &Context, wallet: Wallet, file: PathBuf) -> anyhow::Resul
     let address = wallet.address();
     let path = file.clone();
     tokio::task::spawn_blocking(move || wallet.save_keystore(&path, password)).await??;
-    let text = facts(&[("address", address.to_string()), ("keystore", file.display().to_string())]);
+    let text = facts(&[
+        ("address", address.to_string()),
+        ("keystore", file.display().to_string()),
+    ]);
     Report::new(text, &serde_json::json!({ "address": address, "keystore": file }))
 }
 
@@ -124,26 +131,41 @@ fn list(folder: Option<PathBuf>) -> anyhow::Result<Report> {
         Some(folder) => keystores(&folder)?,
         None => devnet_wallet::NAMES
             .iter()
-            .map(|(name, index)| Listed { name: (*name).to_owned(), address: devnet::account(*index).address() })
+            .map(|(name, index)| Listed {
+                name: (*name).to_owned(),
+                address: devnet::account(*index).address(),
+            })
             .collect(),
     };
-    let rows = listed.iter().map(|wallet| vec![wallet.name.clone(), wallet.address.to_string()]);
+    let rows = listed
+        .iter()
+        .map(|wallet| vec![wallet.name.clone(), wallet.address.to_string()]);
     Report::new(table(&["wallet", "address"], rows), &listed)
 }
 
 /// Keystores name their address in clear; files that are none are passed over.
 fn keystores(folder: &PathBuf) -> anyhow::Result<Vec<Listed>> {
-    let error = |source| MarketError::File { path: folder.clone(), source };
+    let error = |source| MarketError::File {
+        path: folder.clone(),
+        source,
+    };
     let mut listed = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let path = entry.map_err(error)?.path();
         let Ok(text) = std::fs::read(&path) else { continue };
-        let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else { continue };
+        let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else {
+            continue;
+        };
         if json["version"] != 3 {
             continue;
         }
-        let Some(address) = json["address"].as_str().and_then(|address| address.parse().ok()) else { continue };
-        listed.push(Listed { name: path.display().to_string(), address });
+        let Some(address) = json["address"].as_str().and_then(|address| address.parse().ok()) else {
+            continue;
+        };
+        listed.push(Listed {
+            name: path.display().to_string(),
+            address,
+        });
     }
     if listed.is_empty() {
         let message = format!("{} holds no keystore that names its address", folder.display());

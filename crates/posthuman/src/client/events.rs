@@ -86,16 +86,24 @@ impl NodeClient {
     ) -> Result<(), MarketError> {
         let url = self.url_of(&["jobs", &job.to_string(), "events"]);
         // The stream lives as long as the job: silence ends it, not a deadline of the whole request.
-        let request = self.http.get(url).header("accept", "text/event-stream").header("last-event-id", last.to_string());
-        let mut response = self.with_token(request, |request| self.open_stream(request)).await?;
+        let request = self
+            .http
+            .get(url)
+            .header("accept", "text/event-stream")
+            .header("last-event-id", last.to_string());
+        let mut response = self
+            .with_token(request, |request| self.open_stream(request))
+            .await?;
         let mut parser = Parser::default();
         loop {
             let chunk = tokio::time::timeout(SILENCE, response.chunk()).await;
             let Ok(chunk) = chunk else { return Ok(()) };
-            let Some(chunk) = chunk.map_err(|source| self.unreachable(source))? else { return Ok(()) };
+            let Some(chunk) = chunk.map_err(|source| self.unreachable(source))? else {
+                return Ok(());
+            };
             for data in parser.push(&chunk).map_err(|why| self.strange("events", why))? {
-                let event: JobEvent =
-                    serde_json::from_str(&data).map_err(|error| self.strange("events", &error.to_string()))?;
+                let event: JobEvent = serde_json::from_str(&data)
+                    .map_err(|error| self.strange("events", &error.to_string()))?;
                 // A node that repeats itself after a reconnection is not heard twice.
                 if event.sequence > *last {
                     *last = event.sequence;
@@ -114,13 +122,20 @@ impl NodeClient {
         if status.is_success() {
             return Ok(response);
         }
-        let body = response.bytes().await.map_err(|source| self.unreachable(source))?;
-        Err(MarketError::Node(Box::new(error_body::read(status.as_u16(), &body))))
+        let body = response
+            .bytes()
+            .await
+            .map_err(|source| self.unreachable(source))?;
+        Err(MarketError::Node(Box::new(error_body::read(
+            status.as_u16(),
+            &body,
+        ))))
     }
 }
 
 fn is_final(error: &MarketError) -> bool {
-    matches!(error, MarketError::Node(answer) if answer.status < 500) || matches!(error, MarketError::Strange { .. })
+    matches!(error, MarketError::Node(answer) if answer.status < 500)
+        || matches!(error, MarketError::Strange { .. })
 }
 
 /// Cuts a byte stream into the `data` of its events (WHATWG HTML, 9.2.6). Ids are not needed: the data carry them.
@@ -168,8 +183,11 @@ mod tests {
         let stream = "id: 1\ndata: {\"a\":1}\n\n: keep-alive\n\nid: 2\r\nevent: x\r\ndata: ünd\r\ndata:b\r\n\r\ndata: cut";
         for size in 1..stream.len() {
             let mut parser = Parser::default();
-            let events: Vec<String> =
-                stream.as_bytes().chunks(size).flat_map(|chunk| parser.push(chunk).unwrap()).collect();
+            let events: Vec<String> = stream
+                .as_bytes()
+                .chunks(size)
+                .flat_map(|chunk| parser.push(chunk).unwrap())
+                .collect();
             assert_eq!(events, ["{\"a\":1}", "ünd\nb"], "chunks of {size}");
         }
     }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use posthuman_chain::Wallet;
 use posthuman_types::api::{
-    AccessToken, Asset, AssetPage, AssetQuery, Health, ImportModel, ImportedModel, Job, JobPage, Lineage, NodeInfo, OpenSale,
-    Order, Quote, QuoteRequest, Royalties, Sale, StartJob,
+    AccessToken, Asset, AssetPage, AssetQuery, Health, ImportModel, ImportedModel, Job, JobPage, Lineage,
+    NodeInfo, OpenSale, Order, Quote, QuoteRequest, Royalties, Sale, StartJob,
 };
 use posthuman_types::{Address, Did, Digest, JobId, OrderId, SignedReceipt};
 use tokio::sync::Mutex;
@@ -52,11 +52,18 @@ impl NodeClient {
     /// # Errors
     /// An address that is not `http`: this build carries no TLS, put a proxy in front of a distant node.
     pub fn new(url: &str) -> Result<Self, MarketError> {
-        let bad = |why: &str| MarketError::BadUrl { url: url.to_owned(), why: why.to_owned() };
+        let bad = |why: &str| MarketError::BadUrl {
+            url: url.to_owned(),
+            why: why.to_owned(),
+        };
         let base = Url::parse(url).map_err(|_| bad("give it as http://HOST:PORT"))?;
         match base.scheme() {
             "http" if base.host_str().is_some() => {}
-            "https" => return Err(bad("this build speaks no TLS; give the http:// address of a local proxy")),
+            "https" => {
+                return Err(bad(
+                    "this build speaks no TLS; give the http:// address of a local proxy",
+                ));
+            }
             _ => return Err(bad("give it as http://HOST:PORT")),
         }
         let http = reqwest::Client::builder()
@@ -64,13 +71,25 @@ impl NodeClient {
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("posthuman/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|source| MarketError::Unreachable { url: url.to_owned(), source })?;
-        Ok(Self { http, base, patience: PATIENCE, account: None })
+            .map_err(|source| MarketError::Unreachable {
+                url: url.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            http,
+            base,
+            patience: PATIENCE,
+            account: None,
+        })
     }
 
     /// The same client, signing in as `wallet` where a request is private to an address.
     pub fn with_wallet(mut self, wallet: Wallet) -> Self {
-        self.account = Some(Arc::new(Account { wallet, token: Mutex::default(), nonces: Mutex::default() }));
+        self.account = Some(Arc::new(Account {
+            wallet,
+            token: Mutex::default(),
+            nonces: Mutex::default(),
+        }));
         self
     }
 
@@ -174,7 +193,9 @@ impl NodeClient {
     pub async fn jobs(&self, limit: u64, offset: u64) -> Result<JobPage, MarketError> {
         let address = self.address()?.to_string();
         let mut url = self.url_of(&["addresses", &address, "jobs"]);
-        url.query_pairs_mut().append_pair("limit", &limit.to_string()).append_pair("offset", &offset.to_string());
+        url.query_pairs_mut()
+            .append_pair("limit", &limit.to_string())
+            .append_pair("offset", &offset.to_string());
         self.send_private("GET", url, None).await
     }
 
@@ -183,7 +204,8 @@ impl NodeClient {
     /// # Errors
     /// As [`NodeClient::info`].
     pub async fn output(&self, job: JobId, name: &str) -> Result<Vec<u8>, MarketError> {
-        self.bytes_private(self.url_of(&["jobs", &job.to_string(), "outputs", name])).await
+        self.bytes_private(self.url_of(&["jobs", &job.to_string(), "outputs", name]))
+            .await
     }
 
     /// Cancels a job; its order stays open.
@@ -191,7 +213,8 @@ impl NodeClient {
     /// # Errors
     /// As [`NodeClient::info`].
     pub async fn cancel(&self, job: JobId) -> Result<Job, MarketError> {
-        self.post_private(&["jobs", &job.to_string(), "cancel"], &serde_json::json!({})).await
+        self.post_private(&["jobs", &job.to_string(), "cancel"], &serde_json::json!({}))
+            .await
     }
 
     /// The receipt of a job.
@@ -231,7 +254,8 @@ impl NodeClient {
     /// # Errors
     /// As [`NodeClient::info`].
     pub async fn close(&self, order: &OrderId) -> Result<Order, MarketError> {
-        self.post_private(&["orders", &order.to_string(), "close"], &serde_json::json!({})).await
+        self.post_private(&["orders", &order.to_string(), "close"], &serde_json::json!({}))
+            .await
     }
 
     /// Asks for the exchange on which the signed-in address sells its own datatokens.
@@ -260,7 +284,9 @@ impl NodeClient {
 
     fn account(&self) -> Result<&Account, MarketError> {
         self.account.as_deref().ok_or_else(|| {
-            MarketError::Input("this needs a wallet; give one with --wallet FILE and --password-file FILE".to_owned())
+            MarketError::Input(
+                "this needs a wallet; give one with --wallet FILE and --password-file FILE".to_owned(),
+            )
         })
     }
 }
@@ -280,7 +306,10 @@ mod tests {
             let error = NodeClient::new(url).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        assert_eq!(NodeClient::new("http://127.0.0.1:8001/").unwrap().url(), "http://127.0.0.1:8001");
+        assert_eq!(
+            NodeClient::new("http://127.0.0.1:8001/").unwrap().url(),
+            "http://127.0.0.1:8001"
+        );
     }
 
     #[test]

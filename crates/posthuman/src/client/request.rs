@@ -22,8 +22,13 @@ impl NodeClient {
         self.send(self.request("GET", self.url_of(path))).await
     }
 
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, MarketError> {
-        self.send(self.request("POST", self.url_of(path)).json(body)).await
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl Serialize,
+    ) -> Result<T, MarketError> {
+        self.send(self.request("POST", self.url_of(path)).json(body))
+            .await
     }
 
     pub(super) fn url_of(&self, path: &[&str]) -> Url {
@@ -61,7 +66,10 @@ impl NodeClient {
         if status.is_success() {
             return Ok(body);
         }
-        Err(MarketError::Node(Box::new(error_body::read(status.as_u16(), &body))))
+        Err(MarketError::Node(Box::new(error_body::read(
+            status.as_u16(),
+            &body,
+        ))))
     }
 
     /// The first answer that is not "unavailable", or the last one when patience ends.
@@ -74,7 +82,10 @@ impl NodeClient {
             let last = begun.elapsed() + pause > self.patience;
             match attempt.send().await {
                 Ok(response) if last || !is_unavailable(response.status().as_u16()) => return Ok(response),
-                Ok(response) => tracing::debug!(status = response.status().as_u16(), "the node is unavailable; asking again"),
+                Ok(response) => tracing::debug!(
+                    status = response.status().as_u16(),
+                    "the node is unavailable; asking again"
+                ),
                 Err(source) if last => return Err(self.unreachable(source)),
                 Err(error) => tracing::debug!(%error, "no answer from the node; asking again"),
             }
@@ -85,7 +96,11 @@ impl NodeClient {
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, MarketError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|source| self.unreachable(source))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|source| self.unreachable(source))?
+        {
             if body.len() + chunk.len() > LARGEST {
                 return Err(self.strange("a request", "it is larger than 256 MiB"));
             }
@@ -95,21 +110,32 @@ impl NodeClient {
     }
 
     pub(super) fn unreachable(&self, source: reqwest::Error) -> MarketError {
-        MarketError::Unreachable { url: self.url().to_owned(), source: source.without_url() }
+        MarketError::Unreachable {
+            url: self.url().to_owned(),
+            source: source.without_url(),
+        }
     }
 
     pub(super) fn strange(&self, what: &str, why: &str) -> MarketError {
-        MarketError::Strange { url: self.url().to_owned(), what: what.to_owned(), why: why.to_owned() }
+        MarketError::Strange {
+            url: self.url().to_owned(),
+            what: what.to_owned(),
+            why: why.to_owned(),
+        }
     }
 }
 
 /// Adds the fields of a flat struct that are set.
 pub(super) fn append_query(url: &mut Url, query: &impl Serialize) {
-    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) else { return };
+    let Ok(serde_json::Value::Object(fields)) = serde_json::to_value(query) else {
+        return;
+    };
     for (name, value) in fields {
         match value {
             serde_json::Value::String(text) => url.query_pairs_mut().append_pair(&name, &text),
-            serde_json::Value::Number(number) => url.query_pairs_mut().append_pair(&name, &number.to_string()),
+            serde_json::Value::Number(number) => {
+                url.query_pairs_mut().append_pair(&name, &number.to_string())
+            }
             _ => continue,
         };
     }

@@ -42,12 +42,15 @@ impl NodeClient {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let answer = self.with_token(request, |request| self.send_bytes(request)).await?;
+        let answer = self
+            .with_token(request, |request| self.send_bytes(request))
+            .await?;
         serde_json::from_slice(&answer).map_err(|error| self.strange("a request", &error.to_string()))
     }
 
     pub(super) async fn bytes_private(&self, url: Url) -> Result<Vec<u8>, MarketError> {
-        self.with_token(self.request("GET", url), |request| self.send_bytes(request)).await
+        self.with_token(self.request("GET", url), |request| self.send_bytes(request))
+            .await
     }
 
     /// Runs `send` with a token; once more with a new one if the node no longer knows it, as after a restart.
@@ -89,7 +92,11 @@ impl NodeClient {
         self.with_nonce(|nonce| async move {
             let message = SignIn::message(info.wallet, info.chain_id, address, nonce);
             let signature = account.wallet.sign_message(message.as_bytes())?;
-            let sign_in = SignIn { address, nonce, signature: signature.as_bytes().to_vec().into() };
+            let sign_in = SignIn {
+                address,
+                nonce,
+                signature: signature.as_bytes().to_vec().into(),
+            };
             self.post(&["sign-in"], &sign_in).await
         })
         .await
@@ -116,5 +123,7 @@ impl NodeClient {
 }
 
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs())
 }

@@ -18,16 +18,27 @@ const STALLS: u32 = 5;
 #[derive(Debug)]
 pub(crate) enum Content {
     Memory(Bytes),
-    File { file: File, bytes: u64, path: std::path::PathBuf },
+    File {
+        file: File,
+        bytes: u64,
+        path: std::path::PathBuf,
+    },
 }
 
 impl Content {
     /// Opens a file.
     pub(crate) fn open(path: &Path) -> Result<Self, MarketError> {
-        let error = |source| MarketError::File { path: path.to_owned(), source };
+        let error = |source| MarketError::File {
+            path: path.to_owned(),
+            source,
+        };
         let file = File::open(path).map_err(error)?;
         let bytes = file.metadata().map_err(error)?.len();
-        Ok(Self::File { file, bytes, path: path.to_owned() })
+        Ok(Self::File {
+            file,
+            bytes,
+            path: path.to_owned(),
+        })
     }
 
     fn length(&self) -> u64 {
@@ -42,7 +53,10 @@ impl Content {
         let Self::File { file, path, .. } = self else {
             return Ok(keccak256(self.part(0, usize::MAX)?));
         };
-        let error = |source| MarketError::File { path: path.clone(), source };
+        let error = |source| MarketError::File {
+            path: path.clone(),
+            source,
+        };
         file.seek(SeekFrom::Start(0)).map_err(error)?;
         let mut hasher = alloy_primitives::Keccak256::new();
         let mut buffer = vec![0; 1 << 20];
@@ -62,7 +76,10 @@ impl Content {
                 Ok(bytes.slice(start..end))
             }
             Self::File { file, path, .. } => {
-                let error = |source| MarketError::File { path: path.clone(), source };
+                let error = |source| MarketError::File {
+                    path: path.clone(),
+                    source,
+                };
                 file.seek(SeekFrom::Start(offset)).map_err(error)?;
                 let mut part = Vec::new();
                 file.take(most as u64).read_to_end(&mut part).map_err(error)?;
@@ -71,7 +88,6 @@ impl Content {
         }
     }
 }
-
 
 impl NodeClient {
     /// Sends bytes under a name that people will see. `on_progress` gets bytes sent and bytes in all.
@@ -96,7 +112,9 @@ impl NodeClient {
         path: &Path,
         on_progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<Upload, MarketError> {
-        let name = path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned());
+        let name = path
+            .file_name()
+            .map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned());
         self.upload(&name, Content::open(path)?, on_progress).await
     }
 
@@ -106,13 +124,21 @@ impl NodeClient {
         mut content: Content,
         on_progress: &mut (dyn FnMut(u64, u64) + Send),
     ) -> Result<Upload, MarketError> {
-        let create = CreateUpload { name: name.to_owned(), bytes: content.length(), digest: content.digest()? };
+        let create = CreateUpload {
+            name: name.to_owned(),
+            bytes: content.length(),
+            digest: content.digest()?,
+        };
         let mut upload: Upload = self.post_private(&["uploads"], &create).await?;
         let mut stalls = 0;
         while !upload.complete {
             on_progress(upload.received, upload.bytes);
             let next = self.next_chunk(&upload, &mut content).await?;
-            stalls = if next.received > upload.received || next.complete { 0 } else { stalls + 1 };
+            stalls = if next.received > upload.received || next.complete {
+                0
+            } else {
+                stalls + 1
+            };
             if stalls == STALLS {
                 return Err(self.strange("an upload", "it takes no more bytes and is not complete"));
             }
@@ -127,7 +153,9 @@ impl NodeClient {
         let most = usize::try_from(upload.chunk_bytes.clamp(1, 64 << 20)).expect("64 MiB is addressable");
         let chunk = content.part(upload.received, most)?;
         match self.put_chunk(upload.id, upload.received, chunk).await {
-            Err(MarketError::Node(answer)) if answer.code == "upload_offset" => self.upload_state(upload.id).await,
+            Err(MarketError::Node(answer)) if answer.code == "upload_offset" => {
+                self.upload_state(upload.id).await
+            }
             other => other,
         }
     }
@@ -135,8 +163,13 @@ impl NodeClient {
     async fn put_chunk(&self, id: UploadId, offset: u64, chunk: Bytes) -> Result<Upload, MarketError> {
         let mut url = self.url_of(&["uploads", &id.to_string()]);
         url.query_pairs_mut().append_pair("offset", &offset.to_string());
-        let request = self.request("PUT", url).header("content-type", "application/octet-stream").body(chunk);
-        let answer = self.with_token(request, |request| self.send_bytes(request)).await?;
+        let request = self
+            .request("PUT", url)
+            .header("content-type", "application/octet-stream")
+            .body(chunk);
+        let answer = self
+            .with_token(request, |request| self.send_bytes(request))
+            .await?;
         serde_json::from_slice(&answer).map_err(|error| self.strange("an upload", &error.to_string()))
     }
 
@@ -157,7 +190,13 @@ mod tests {
         let mut memory = Content::Memory(Bytes::from_static(b"call me ishmael"));
         assert_eq!(file.digest().unwrap(), memory.digest().unwrap());
         assert_eq!(memory.digest().unwrap(), keccak256("call me ishmael"));
-        for (offset, most, expected) in [(0, 4, "call"), (5, 2, "me"), (8, 100, "ishmael"), (15, 4, ""), (99, 4, "")] {
+        for (offset, most, expected) in [
+            (0, 4, "call"),
+            (5, 2, "me"),
+            (8, 100, "ishmael"),
+            (15, 4, ""),
+            (99, 4, ""),
+        ] {
             assert_eq!(file.part(offset, most).unwrap(), expected);
             assert_eq!(memory.part(offset, most).unwrap(), expected);
         }

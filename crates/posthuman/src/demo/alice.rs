@@ -22,9 +22,17 @@ pub(super) async fn publish(
     let mut watch = Watch::new();
     let mut listener = |event: crate::Event<'_>| watch.hear(&event);
     let purchase = alice.buy(&blank, Amount::tokens(1), None, &mut listener).await?;
-    tell.line(format!("Alice buys one datatoken of the blank model for {} OCEAN.", whole(purchase.paid)));
-    let inputs = vec![Text::text(texts.x.text.clone()), Text::held_out(texts.x.held_out.clone())];
-    let trained = alice.train(&blank, inputs, numbers::m1(), None, &mut listener).await?;
+    tell.line(format!(
+        "Alice buys one datatoken of the blank model for {} OCEAN.",
+        whole(purchase.paid)
+    ));
+    let inputs = vec![
+        Text::text(texts.x.text.clone()),
+        Text::held_out(texts.x.held_out.clone()),
+    ];
+    let trained = alice
+        .train(&blank, inputs, numbers::m1(), None, &mut listener)
+        .await?;
     watch.finish();
     let model = &trained.model;
     if let Some(shape) = &model.architecture {
@@ -37,7 +45,10 @@ pub(super) async fn publish(
             shape.parameters
         ));
     }
-    tell.line(format!("M1 is {}, its receipt {}.", model.did, trained.receipt.digest));
+    tell.line(format!(
+        "M1 is {}, its receipt {}.",
+        model.did, trained.receipt.digest
+    ));
     let royalties = alice.royalties(&model.did).await?;
     story.worked("alice", &blank, &trained.job, &trained.receipt);
     story.born(model, &royalties, &trained.receipt);

@@ -26,7 +26,10 @@ pub(super) async fn evaluate(
     for model in line {
         scores.push(score(cast, model, "elena", &texts.elena, story).await?);
     }
-    let bob = [score(cast, m1, "bob", &texts.y.held_out, story).await?, score(cast, m2, "bob", &texts.y.held_out, story).await?];
+    let bob = [
+        score(cast, m1, "bob", &texts.y.held_out, story).await?,
+        score(cast, m2, "bob", &texts.y.held_out, story).await?,
+    ];
     let charlie = [
         score(cast, m2, "charlie", &texts.z.held_out, story).await?,
         score(cast, m3, "charlie", &texts.z.held_out, story).await?,
@@ -42,7 +45,17 @@ pub(super) async fn evaluate(
             format!("{:.2} %", output.accuracy * 100.0),
         ]
     });
-    tell.line(table(&["on Elena's text", "tokens", "loss", "perplexity", "bits/byte", "accuracy"], rows));
+    tell.line(table(
+        &[
+            "on Elena's text",
+            "tokens",
+            "loss",
+            "perplexity",
+            "bits/byte",
+            "accuracy",
+        ],
+        rows,
+    ));
     let baselines = compare::baselines(texts.x.text.as_bytes(), texts.elena.as_bytes())?;
     story.order2_bits_per_byte = baselines.order2_bits_per_byte;
     let m1 = scores[0].output.bits_per_byte;
@@ -65,9 +78,13 @@ async fn provide(cast: &Cast, line: [&Trained; 3]) -> anyhow::Result<()> {
     let mut listener = |event: crate::Event<'_>| watch.hear(&event);
     let [m1, m2, m3] = line.map(|model| &model.model.did);
     let price = Amount::tokens(numbers::RESALE_PRICE);
-    cast.charlie.sell(m3, Amount::tokens(numbers::CHARLIE_SELLS), price, &mut listener).await?;
+    cast.charlie
+        .sell(m3, Amount::tokens(numbers::CHARLIE_SELLS), price, &mut listener)
+        .await?;
     for (did, amount) in [(m1, 2), (m2, 3), (m3, numbers::CHARLIE_SELLS)] {
-        cast.elena.buy(did, Amount::tokens(amount), None, &mut listener).await?;
+        cast.elena
+            .buy(did, Amount::tokens(amount), None, &mut listener)
+            .await?;
     }
     Ok(())
 }
@@ -83,7 +100,10 @@ async fn score(
     let mut listener = |event: crate::Event<'_>| watch.hear(&event);
     let text = Text::text(text.to_owned());
     let did = &model.model.did;
-    let evaluation = cast.elena.evaluate(did, text, numbers::evaluation(), None, &mut listener).await?;
+    let evaluation = cast
+        .elena
+        .evaluate(did, text, numbers::evaluation(), None, &mut listener)
+        .await?;
     watch.finish();
     let ci95 = compare::interval(&evaluation.output, resampling())?;
     story.evaluated(&model.model.name, whose, &evaluation, ci95);
@@ -95,13 +115,22 @@ fn against_parent(child: &str, parent: &str, pair: &[Evaluation; 2], tell: &mut 
     let versus = compare::versus(&pair[1], &pair[0], resampling())?;
     let [low, high] = versus.ci95;
     let difference = versus.difference;
-    let detail = format!("difference {difference:.4} bits per byte, paired 95 % interval {low:.4} to {high:.4}");
-    ensure!(versus.verdict == Verdict::First, "{child} does not beat {parent} on its own held-out text: {detail}");
-    tell.line(format!("{child} beats {parent} on its own held-out text: {detail}."));
+    let detail =
+        format!("difference {difference:.4} bits per byte, paired 95 % interval {low:.4} to {high:.4}");
+    ensure!(
+        versus.verdict == Verdict::First,
+        "{child} does not beat {parent} on its own held-out text: {detail}"
+    );
+    tell.line(format!(
+        "{child} beats {parent} on its own held-out text: {detail}."
+    ));
     Ok(())
 }
 
 fn resampling() -> Resampling {
     let parameters = numbers::evaluation();
-    Resampling { samples: parameters.bootstrap_samples, seed: parameters.seed }
+    Resampling {
+        samples: parameters.bootstrap_samples,
+        seed: parameters.seed,
+    }
 }

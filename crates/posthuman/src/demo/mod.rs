@@ -62,7 +62,13 @@ pub(crate) async fn play(stage: &Stage, tell: &mut Tell) -> anyhow::Result<Story
 async fn gather(stage: &Stage) -> anyhow::Result<Cast> {
     let member = async |index: u32| -> anyhow::Result<Market> {
         let wallet = devnet::account(index);
-        devnet::fund(stage.devnet.chain(), wallet.address(), Amount::tokens(PURSE).0, Amount::tokens(1).0).await?;
+        devnet::fund(
+            stage.devnet.chain(),
+            wallet.address(),
+            Amount::tokens(PURSE).0,
+            Amount::tokens(1).0,
+        )
+        .await?;
         let options = MarketOptions {
             rpc: stage.devnet.url().to_owned(),
             node: stage.node_url.clone(),

@@ -1,6 +1,8 @@
 //! Every number of the story that is a choice.
 
-use posthuman_types::{Amount, Architecture, EvaluateParameters, InferParameters, Publication, TrainParameters};
+use posthuman_types::{
+    Amount, Architecture, EvaluateParameters, InferParameters, Publication, TrainParameters,
+};
 
 /// The share that every child of M1 owes: 20 %.
 pub(super) const SHARE_BPS: u16 = 2_000;
@@ -15,8 +17,18 @@ pub(super) const RESALE_PRICE: u64 = 3;
 
 /// M1: a GPT-2 of about a million parameters, made in about 700,000 tokens.
 pub(super) fn m1() -> TrainParameters {
-    let architecture = Architecture { layers: 4, heads: 4, width: 128, context: 128, vocabulary: 2048 };
-    let publication = publication("M1", "GPT-2 trained from scratch on most chapters of Moby-Dick", "Alice");
+    let architecture = Architecture {
+        layers: 4,
+        heads: 4,
+        width: 128,
+        context: 128,
+        vocabulary: 2048,
+    };
+    let publication = publication(
+        "M1",
+        "GPT-2 trained from scratch on most chapters of Moby-Dick",
+        "Alice",
+    );
     TrainParameters {
         publication: Publication {
             parent_share_bps: Some(SHARE_BPS),
@@ -36,18 +48,27 @@ pub(super) fn m1() -> TrainParameters {
 /// M2: M1 and State of the Union addresses before 1900.
 pub(super) fn m2() -> TrainParameters {
     let description = "M1, fine-tuned on State of the Union addresses before 1900";
-    TrainParameters { publication: publication("M2", description, "Bob"), ..schedule() }
+    TrainParameters {
+        publication: publication("M2", description, "Bob"),
+        ..schedule()
+    }
 }
 
 /// M3: M2 and State of the Union addresses from 1900.
 pub(super) fn m3() -> TrainParameters {
     let description = "M2, fine-tuned on State of the Union addresses from 1900";
-    TrainParameters { publication: publication("M3", description, "Charlie"), ..schedule() }
+    TrainParameters {
+        publication: publication("M3", description, "Charlie"),
+        ..schedule()
+    }
 }
 
 /// How everyone evaluates.
 pub(super) fn evaluation() -> EvaluateParameters {
-    EvaluateParameters { bootstrap_samples: 2_000, seed: 1 }
+    EvaluateParameters {
+        bootstrap_samples: 2_000,
+        seed: 1,
+    }
 }
 
 /// What Derek asks, greedily first, then with chance.
@@ -60,8 +81,17 @@ pub(super) fn turns() -> [(&'static str, InferParameters); 2] {
         stop: Vec::new(),
         seed: 1,
     };
-    let sampled = InferParameters { temperature: 0.8, top_k: 40, top_p: 0.95, seed: 7, ..greedy.clone() };
-    [("The people of the United States", greedy), ("The whale", sampled)]
+    let sampled = InferParameters {
+        temperature: 0.8,
+        top_k: 40,
+        top_p: 0.95,
+        seed: 7,
+        ..greedy.clone()
+    };
+    [
+        ("The people of the United States", greedy),
+        ("The whale", sampled),
+    ]
 }
 
 fn publication(name: &str, description: &str, author: &str) -> Publication {

@@ -12,7 +12,12 @@ use crate::verify::{Material, verify};
 use crate::{Goal, Market};
 
 /// Waits until every digest is on the chain and verifies every receipt.
-pub(super) async fn verify_all(stage: &Stage, cast: &Cast, story: &mut Story, tell: &mut Tell) -> anyhow::Result<()> {
+pub(super) async fn verify_all(
+    stage: &Stage,
+    cast: &Cast,
+    story: &mut Story,
+    tell: &mut Tell,
+) -> anyhow::Result<()> {
     tell.step("Receipts");
     let mut watch = Watch::new();
     for done in &story.done {
@@ -24,11 +29,20 @@ pub(super) async fn verify_all(stage: &Stage, cast: &Cast, story: &mut Story, te
             _ => &cast.elena,
         };
         let job = done.receipt.receipt.job;
-        market.wait(job, Goal::Settled, &mut |event| watch.hear(&event)).await?;
-        let material = Material { session: done.session.clone(), ..Material::default() };
+        market
+            .wait(job, Goal::Settled, &mut |event| watch.hear(&event))
+            .await?;
+        let material = Material {
+            session: done.session.clone(),
+            ..Material::default()
+        };
         let verification = verify(stage.devnet.chain(), &done.receipt, &material).await?;
         if let Some(failure) = verification.failure() {
-            bail!("the receipt of job {job} does not hold: {}: {}", failure.name, failure.detail);
+            bail!(
+                "the receipt of job {job} does not hold: {}: {}",
+                failure.name,
+                failure.detail
+            );
         }
         if let Some(warning) = verification.warnings.first() {
             bail!("the receipt of job {job} holds, but {warning}");
@@ -36,7 +50,10 @@ pub(super) async fn verify_all(stage: &Stage, cast: &Cast, story: &mut Story, te
         story.receipts_verified += 1;
     }
     watch.finish();
-    tell.line(format!("{} receipts verified against the chain.", story.receipts_verified));
+    tell.line(format!(
+        "{} receipts verified against the chain.",
+        story.receipts_verified
+    ));
     Ok(())
 }
 
@@ -51,7 +68,11 @@ pub(super) async fn run_all_again(stage: &Stage, story: &mut Story, tell: &mut T
             executable: std::env::current_exe()?,
             sandbox: stage.sandbox,
             // The node ran them with two. One run of a training is what the time allows.
-            threads: if receipt.operation == Operation::Train { vec![3] } else { vec![1, 3] },
+            threads: if receipt.operation == Operation::Train {
+                vec![3]
+            } else {
+                vec![1, 3]
+            },
         };
         let job = receipt.job;
         let checks = tokio::task::spawn_blocking(move || rerun(&receipt, &options)).await?;
@@ -61,6 +82,9 @@ pub(super) async fn run_all_again(stage: &Stage, story: &mut Story, tell: &mut T
         }
         story.reruns_bit_identical += 1;
     }
-    tell.line(format!("{} jobs run again with other numbers of threads: the same bits.", story.reruns_bit_identical));
+    tell.line(format!(
+        "{} jobs run again with other numbers of threads: the same bits.",
+        story.reruns_bit_identical
+    ));
     Ok(())
 }

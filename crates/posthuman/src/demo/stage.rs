@@ -51,31 +51,58 @@ struct Serving {
 impl Stage {
     /// Starts the devnet, then the node as a child process of this executable.
     pub(crate) async fn set(options: StageOptions) -> anyhow::Result<Self> {
-        let StageOptions { data, contracts, rpc_port, sandbox } = options;
+        let StageOptions {
+            data,
+            contracts,
+            rpc_port,
+            sandbox,
+        } = options;
         if data.join("market.sqlite").exists() {
-            bail!("{} holds another market; give an empty folder with --data", data.display());
+            bail!(
+                "{} holds another market; give an empty folder with --data",
+                data.display()
+            );
         }
         let mut devnet = DevnetOptions::kept(data.clone(), rpc_port);
         devnet.contracts = contracts.clone();
         let devnet = Devnet::start(devnet).await?;
         let keys = KeyFiles::of(&data);
         let keys = tokio::task::spawn_blocking(move || keys.create().map(|()| keys)).await??;
-        let mut node = node_command(&devnet, &data, &keys, sandbox)?.spawn().context("starting the node")?;
+        let mut node = node_command(&devnet, &data, &keys, sandbox)?
+            .spawn()
+            .context("starting the node")?;
         let stdout = node.stdout.take().context("the node has no stdout")?;
         let mut stdout = BufReader::new(stdout);
         let mut line = String::new();
         let read = tokio::time::timeout(START, stdout.read_line(&mut line)).await;
         let log = data.join("node.log");
         let Ok(serving) = serde_json::from_str::<Serving>(&line) else {
-            let why = if read.is_err() { "it says nothing" } else { "it ended" };
+            let why = if read.is_err() {
+                "it says nothing"
+            } else {
+                "it ended"
+            };
             bail!("the node does not start: {why}; {}", last_words(&log));
         };
-        Ok(Self { devnet, node_url: serving.url, data, contracts, keys, sandbox, node, _stdout: stdout })
+        Ok(Self {
+            devnet,
+            node_url: serving.url,
+            data,
+            contracts,
+            keys,
+            sandbox,
+            node,
+            _stdout: stdout,
+        })
     }
 
     /// Stops the node, then the devnet.
     pub(crate) async fn strike(mut self) -> anyhow::Result<()> {
-        if let Some(id) = self.node.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
+        if let Some(id) = self
+            .node
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()))
+        {
             rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
         }
         if tokio::time::timeout(STOP, self.node.wait()).await.is_err() {
@@ -89,7 +116,15 @@ impl Stage {
 fn node_command(devnet: &Devnet, data: &Path, keys: &KeyFiles, sandbox: bool) -> anyhow::Result<Command> {
     let log = std::fs::File::create(data.join("node.log")).context("creating the node's log")?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--json", "node", "--end-with-parent", "--port", "0", "--rpc", devnet.url()]);
+    command.args([
+        "--json",
+        "node",
+        "--end-with-parent",
+        "--port",
+        "0",
+        "--rpc",
+        devnet.url(),
+    ]);
     let files = [
         ("--data", data),
         ("--address-file", devnet.address_file()),
@@ -106,7 +141,11 @@ fn node_command(devnet: &Devnet, data: &Path, keys: &KeyFiles, sandbox: bool) ->
     if !sandbox {
         command.arg("--unsafe-no-sandbox");
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .kill_on_drop(true);
     Ok(command)
 }
 

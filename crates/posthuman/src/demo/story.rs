@@ -69,8 +69,14 @@ impl Story {
         Self {
             devnet: json!({ "rpc": stage.devnet.url(), "chain_id": chain.id(), "address_file": address_file }),
             node: json!({ "url": stage.node_url, "address": cast.alice.info().wallet.to_string() }),
-            wallets: people.iter().map(|(name, market)| (*name, market.address().to_string())).collect(),
-            names: people.iter().map(|(name, market)| (market.address(), *name)).collect(),
+            wallets: people
+                .iter()
+                .map(|(name, market)| (*name, market.address().to_string()))
+                .collect(),
+            names: people
+                .iter()
+                .map(|(name, market)| (market.address(), *name))
+                .collect(),
             models: Vec::new(),
             orders: Vec::new(),
             inference: Value::Null,
@@ -85,31 +91,49 @@ impl Story {
 
     /// Who has an address, or the address.
     pub(super) fn name(&self, address: Address) -> String {
-        self.names.get(&address).map_or_else(|| address.to_string(), |name| (*name).to_owned())
+        self.names
+            .get(&address)
+            .map_or_else(|| address.to_string(), |name| (*name).to_owned())
     }
 
     /// Notes a job with its order and its receipt.
     pub(super) fn worked(&mut self, who: &'static str, did: &Did, job: &Job, receipt: &SignedReceipt) {
-        self.orders.push(json!({ "who": who, "did": did, "tx": job.order.transaction, "job_id": job.id }));
-        self.done.push(Done { who, receipt: receipt.clone(), session: Vec::new() });
+        self.orders
+            .push(json!({ "who": who, "did": did, "tx": job.order.transaction, "job_id": job.id }));
+        self.done.push(Done {
+            who,
+            receipt: receipt.clone(),
+            session: Vec::new(),
+        });
     }
 
     /// Notes the turns of a session, which are one order.
     pub(super) fn talked(&mut self, who: &'static str, did: &Did, jobs: &[Job], receipts: &[SignedReceipt]) {
         if let Some(job) = jobs.first() {
-            self.orders.push(json!({ "who": who, "did": did, "tx": job.order.transaction, "job_id": job.id }));
+            self.orders
+                .push(json!({ "who": who, "did": did, "tx": job.order.transaction, "job_id": job.id }));
         }
         for receipt in receipts {
-            self.done.push(Done { who, receipt: receipt.clone(), session: receipts.to_vec() });
+            self.done.push(Done {
+                who,
+                receipt: receipt.clone(),
+                session: receipts.to_vec(),
+            });
         }
     }
 
     /// Notes a model.
     pub(super) fn born(&mut self, model: &Asset, royalties: &Royalties, receipt: &SignedReceipt) {
-        let supply: BTreeMap<String, String> =
-            model.initial_supply.iter().map(|birth| (birth.address.to_string(), birth.amount.to_string())).collect();
-        let shares: BTreeMap<String, u16> =
-            royalties.payees.iter().map(|payee| (payee.address.to_string(), payee.share_bps)).collect();
+        let supply: BTreeMap<String, String> = model
+            .initial_supply
+            .iter()
+            .map(|birth| (birth.address.to_string(), birth.amount.to_string()))
+            .collect();
+        let shares: BTreeMap<String, u16> = royalties
+            .payees
+            .iter()
+            .map(|payee| (payee.address.to_string(), payee.share_bps))
+            .collect();
         self.models.push(json!({
             "name": model.name,
             "did": model.did,

@@ -37,7 +37,12 @@ pub(super) fn read(contracts: &Path) -> anyhow::Result<Texts> {
     let (x, elena) = moby_dick(&packages.join("datasets-moby-dick/data"))?;
     let speeches = speeches(&packages.join("datasets-sotu/data"))?;
     let (early, late): (Vec<_>, Vec<_>) = speeches.into_iter().partition(|(year, _)| *year < CENTURY);
-    Ok(Texts { x, y: split(&early)?, z: split(&late)?, elena })
+    Ok(Texts {
+        x,
+        y: split(&early)?,
+        z: split(&late)?,
+        elena,
+    })
 }
 
 fn moby_dick(folder: &Path) -> anyhow::Result<(Split, String)> {
@@ -51,17 +56,31 @@ fn moby_dick(folder: &Path) -> anyhow::Result<(Split, String)> {
         parts[part].push(text(&folder.join(format!("chapter_{chapter}.txt")))?);
     }
     let [train, held_out, elena] = parts.map(|part| part.join("\n\n"));
-    Ok((Split { text: train, held_out }, elena))
+    Ok((
+        Split {
+            text: train,
+            held_out,
+        },
+        elena,
+    ))
 }
 
 /// Speeches as year and file, in order of their names.
 fn speeches(folder: &Path) -> anyhow::Result<Vec<(u32, PathBuf)>> {
     let mut found = Vec::new();
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("cannot read {}; install the texts with `make contracts`", folder.display()))?;
+    let entries = std::fs::read_dir(folder).with_context(|| {
+        format!(
+            "cannot read {}; install the texts with `make contracts`",
+            folder.display()
+        )
+    })?;
     for entry in entries {
         let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let year = name.split('_').next().and_then(|year| year.parse().ok());
         if let (Some(year), Some("txt")) = (year, path.extension().and_then(|extension| extension.to_str())) {
             found.push((year, path));
@@ -74,15 +93,26 @@ fn speeches(folder: &Path) -> anyhow::Result<Vec<(u32, PathBuf)>> {
 fn split(speeches: &[(u32, PathBuf)]) -> anyhow::Result<Split> {
     let (mut train, mut held_out) = (Vec::new(), Vec::new());
     for (index, (_, path)) in speeches.iter().step_by(EVERY).enumerate() {
-        let part = if index % HELD_OUT == HELD_OUT / 2 { &mut held_out } else { &mut train };
+        let part = if index % HELD_OUT == HELD_OUT / 2 {
+            &mut held_out
+        } else {
+            &mut train
+        };
         part.push(text(path)?);
     }
-    Ok(Split { text: train.join("\n\n"), held_out: held_out.join("\n\n") })
+    Ok(Split {
+        text: train.join("\n\n"),
+        held_out: held_out.join("\n\n"),
+    })
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}; install the texts with `make contracts`", path.display()))
+    std::fs::read_to_string(path).with_context(|| {
+        format!(
+            "cannot read {}; install the texts with `make contracts`",
+            path.display()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -94,12 +124,23 @@ mod tests {
         let texts = read(&posthuman_chain::devnet::contracts_folder()).unwrap();
         for (name, split) in [("x", &texts.x), ("y", &texts.y), ("z", &texts.z)] {
             let (train, held_out) = (split.text.len(), split.held_out.len());
-            assert!(train > 300_000 && held_out > 30_000, "{name}: {train} and {held_out} bytes");
-            for paragraph in split.held_out.split("\n\n").filter(|paragraph| paragraph.len() > 200).take(20) {
+            assert!(
+                train > 300_000 && held_out > 30_000,
+                "{name}: {train} and {held_out} bytes"
+            );
+            for paragraph in split
+                .held_out
+                .split("\n\n")
+                .filter(|paragraph| paragraph.len() > 200)
+                .take(20)
+            {
                 assert!(!split.text.contains(paragraph), "{name}: {paragraph}");
             }
         }
         assert!(texts.elena.len() > 50_000);
-        assert!(!texts.x.text.contains(&texts.elena[..2_000]) && !texts.x.held_out.contains(&texts.elena[..2_000]));
+        assert!(
+            !texts.x.text.contains(&texts.elena[..2_000])
+                && !texts.x.held_out.contains(&texts.elena[..2_000])
+        );
     }
 }

@@ -55,13 +55,25 @@ impl Market {
         if let Some(limit) = limit
             && total > limit
         {
-            return Err(MarketError::TooExpensive { what: format!("{datatokens} units of {did}"), cost: total, limit });
+            return Err(MarketError::TooExpensive {
+                what: format!("{datatokens} units of {did}"),
+                cost: total,
+                limit,
+            });
         }
-        self.check_balance("the purchase", price.base_token, total, "get some of it (on a devnet: `posthuman wallet fund`)")
-            .await?;
+        self.check_balance(
+            "the purchase",
+            price.base_token,
+            total,
+            "get some of it (on a devnet: `posthuman wallet fund`)",
+        )
+        .await?;
         let contract = self.chain.fixed_rate_at(price.contract);
         let token = self.chain.token(price.base_token);
-        if let Some(approval) = token.exact_allowance(self.address(), price.contract, total.0).await? {
+        if let Some(approval) = token
+            .exact_allowance(self.address(), price.contract, total.0)
+            .await?
+        {
             self.send_call(approval, listener).await?;
         }
         let call = contract.buy(price.exchange, datatokens.0, total.0, ConsumeMarket::default());
@@ -100,21 +112,42 @@ impl Market {
         let book = self.chain.address_book();
         let known = [Some(book.fixed_price), book.fixed_price_resale];
         let mut best: Option<(Price, posthuman_chain::Quote)> = None;
-        for price in asset.prices.iter().filter(|price| known.contains(&Some(price.contract))) {
+        for price in asset
+            .prices
+            .iter()
+            .filter(|price| known.contains(&Some(price.contract)))
+        {
             let contract = self.chain.fixed_rate_at(price.contract);
-            let Some(exchange) = contract.exchange(price.exchange).await? else { continue };
+            let Some(exchange) = contract.exchange(price.exchange).await? else {
+                continue;
+            };
             let fits = exchange.datatoken == asset.datatoken && exchange.base_token == price.base_token;
             if !fits || !exchange.active || exchange.datatoken_supply < datatokens.0 {
                 continue;
             }
-            let quote = contract.quote_buy(price.exchange, datatokens.0, ConsumeMarket::default()).await?;
+            let quote = contract
+                .quote_buy(price.exchange, datatokens.0, ConsumeMarket::default())
+                .await?;
             if best.as_ref().is_none_or(|(_, other)| quote.total < other.total) {
-                best = Some((Price { owner: exchange.owner, ..price.clone() }, quote));
+                best = Some((
+                    Price {
+                        owner: exchange.owner,
+                        ..price.clone()
+                    },
+                    quote,
+                ));
             }
         }
         best.ok_or_else(|| {
-            let why = if asset.prices.is_empty() { String::new() } else { format!(": nobody offers {datatokens} units now") };
-            MarketError::NotForSale { did: asset.did.clone(), why }
+            let why = if asset.prices.is_empty() {
+                String::new()
+            } else {
+                format!(": nobody offers {datatokens} units now")
+            };
+            MarketError::NotForSale {
+                did: asset.did.clone(),
+                why,
+            }
         })
     }
 

@@ -18,12 +18,17 @@ impl Market {
         same("the node's router", info.contracts.router, book.router)?;
         same("the node's exchange", info.contracts.exchange, book.fixed_price)?;
         if let Some(resale) = book.fixed_price_resale {
-            same("the node's resale exchange", info.contracts.resale_exchange, resale)?;
+            same(
+                "the node's resale exchange",
+                info.contracts.resale_exchange,
+                resale,
+            )?;
         }
         let identity = self.chain.nft(info.identity_nft);
         same("the node's wallet", info.wallet, identity.owner().await?)?;
         let signer = identity.data_at(posthuman_assets::receipt_signer_key()).await?;
-        let signer = decode_address("posthuman.receipt_signer", &signer).map_err(|error| untrue("the node's receipt signer", error.to_string()))?;
+        let signer = decode_address("posthuman.receipt_signer", &signer)
+            .map_err(|error| untrue("the node's receipt signer", error.to_string()))?;
         same("the node's receipt signer", info.receipt_signer, signer)
     }
 
@@ -33,7 +38,10 @@ impl Market {
         same("the asset's data NFT", &did_for(asset.nft, self.chain.id()), did)?;
         let nft = self.chain.nft(asset.nft);
         if !nft.datatokens().await?.contains(&asset.datatoken) {
-            let detail = format!("the data NFT {} knows no datatoken {}", asset.nft, asset.datatoken);
+            let detail = format!(
+                "the data NFT {} knows no datatoken {}",
+                asset.nft, asset.datatoken
+            );
             return Err(untrue("the asset's datatoken", detail));
         }
         if asset.kind != AssetKind::Model {
@@ -41,14 +49,21 @@ impl Market {
         }
         same("the model's owner", nft.owner().await?, self.info.wallet)?;
         let node = nft.data_at(posthuman_assets::node_key()).await?;
-        let node = decode_address("posthuman.node", &node).map_err(|error| untrue("the model's node", error.to_string()))?;
+        let node = decode_address("posthuman.node", &node)
+            .map_err(|error| untrue("the model's node", error.to_string()))?;
         same("the model's node", self.info.identity_nft, node)?;
         let commitment = nft.data_at(posthuman_assets::commitment_key()).await?;
-        let commitment =
-            decode_commitment(&commitment).map_err(|error| untrue("the model's commitment", error.to_string()))?;
+        let commitment = decode_commitment(&commitment)
+            .map_err(|error| untrue("the model's commitment", error.to_string()))?;
         if asset.commitment.as_ref() != Some(&commitment) {
-            let told = asset.commitment.as_ref().map_or_else(|| "none".to_owned(), |told| told.root.to_string());
-            return Err(untrue("the model's commitment", format!("the node says {told}, the chain {}", commitment.root)));
+            let told = asset
+                .commitment
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), |told| told.root.to_string());
+            return Err(untrue(
+                "the model's commitment",
+                format!("the node says {told}, the chain {}", commitment.root),
+            ));
         }
         Ok(())
     }
@@ -64,9 +79,16 @@ impl Market {
         same("the quote's asset", &quote.did, &asset.did)?;
         same("the quote's operation", quote.operation, operation)?;
         same("the quote's datatoken", quote.datatoken, asset.datatoken)?;
-        same("the quote's service", quote.service_index, operation.service_index())?;
+        same(
+            "the quote's service",
+            quote.service_index,
+            operation.service_index(),
+        )?;
         if quote.inputs != *inputs {
-            return Err(untrue("the quote's inputs", "the node has other bytes than were sent".to_owned()));
+            return Err(untrue(
+                "the quote's inputs",
+                "the node has other bytes than were sent".to_owned(),
+            ));
         }
         same("the quote's input digest", quote.input, inputs.digest())?;
         let fee = &quote.provider_fee;
@@ -80,10 +102,16 @@ impl Market {
             chain_id: self.chain.id(),
         };
         if QuoteBinding::decode(&fee.provider_data).as_ref() != Some(&expected) {
-            return Err(untrue("the fee's binding", "it is for another quote, user, datatoken, service or chain".to_owned()));
+            return Err(untrue(
+                "the fee's binding",
+                "it is for another quote, user, datatoken, service or chain".to_owned(),
+            ));
         }
         if provider_fee_signer(fee) != Some(self.info.wallet) {
-            return Err(untrue("the fee's signature", format!("it is not by the node's wallet {}", self.info.wallet)));
+            return Err(untrue(
+                "the fee's signature",
+                format!("it is not by the node's wallet {}", self.info.wallet),
+            ));
         }
         Ok(())
     }

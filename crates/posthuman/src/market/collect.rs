@@ -30,7 +30,11 @@ impl Market {
     ///
     /// # Errors
     /// No answer, or a refusal by the chain; what was paid out before stays so, and calling again goes on.
-    pub async fn collect(&self, did: &Did, listener: &mut Listener<'_>) -> Result<Vec<Collected>, MarketError> {
+    pub async fn collect(
+        &self,
+        did: &Did,
+        listener: &mut Listener<'_>,
+    ) -> Result<Vec<Collected>, MarketError> {
         let asset = self.asset(did).await?;
         let datatoken = self.chain.datatoken(asset.datatoken);
         let collector = datatoken.payment_collector().await?;
@@ -38,12 +42,16 @@ impl Market {
         let mut tokens = vec![asset.datatoken];
         for (contract, id) in datatoken.fixed_rates().await? {
             let exchange = self.chain.fixed_rate_at(contract);
-            let Some(state) = exchange.exchange(id).await? else { continue };
+            let Some(state) = exchange.exchange(id).await? else {
+                continue;
+            };
             if !tokens.contains(&state.base_token) {
                 tokens.push(state.base_token);
             }
             if !state.base_balance.is_zero() {
-                let receipt = self.send_call(exchange.collect(id, state.base_balance), listener).await?;
+                let receipt = self
+                    .send_call(exchange.collect(id, state.base_balance), listener)
+                    .await?;
                 collected.push(Collected {
                     from: contract,
                     token: state.base_token,
@@ -54,7 +62,8 @@ impl Market {
             }
         }
         for token in tokens {
-            self.release_up(collector, token, &mut collected, listener).await?;
+            self.release_up(collector, token, &mut collected, listener)
+                .await?;
         }
         Ok(collected)
     }
@@ -75,7 +84,9 @@ impl Market {
             }
             let splitter = self.chain.splitter(address);
             // A contract that is no Splitter, such as a contract wallet, keeps what it got.
-            let Ok(payees) = splitter.payees().await else { continue };
+            let Ok(payees) = splitter.payees().await else {
+                continue;
+            };
             let payees: Vec<Address> = payees.into_iter().map(|(payee, _)| payee).collect();
             let balance = self.chain.token(token).balance_of(address).await?;
             // One unit always stays: the contract keeps it.

@@ -72,7 +72,11 @@ impl Market {
         limit: Option<Amount>,
         listener: &mut Listener<'_>,
     ) -> Result<Evaluation, MarketError> {
-        let work = Work { did: did.clone(), texts: vec![text], parameters: Parameters::Evaluate(parameters) };
+        let work = Work {
+            did: did.clone(),
+            texts: vec![text],
+            parameters: Parameters::Evaluate(parameters),
+        };
         let job = self.run(work, None, limit, listener).await?;
         self.evaluation(did, job).await
     }
@@ -89,7 +93,11 @@ impl Market {
         parameters: EvaluateParameters,
         listener: &mut Listener<'_>,
     ) -> Result<Evaluation, MarketError> {
-        let work = Work { did: did.clone(), texts: vec![text], parameters: Parameters::Evaluate(parameters) };
+        let work = Work {
+            did: did.clone(),
+            texts: vec![text],
+            parameters: Parameters::Evaluate(parameters),
+        };
         let job = self.run(work, Some(order), None, listener).await?;
         self.evaluation(did, job).await
     }
@@ -102,7 +110,12 @@ impl Market {
             what: OUTPUT.to_owned(),
             why: error.to_string(),
         })?;
-        Ok(Evaluation { did: did.clone(), job, output, receipt })
+        Ok(Evaluation {
+            did: did.clone(),
+            job,
+            output,
+            receipt,
+        })
     }
 
     /// One output file of a job, checked against the digest that the job names.
@@ -111,11 +124,18 @@ impl Market {
     /// The node's own error, or other bytes than the digest promises.
     pub async fn output(&self, job: &Job, name: &str) -> Result<Vec<u8>, MarketError> {
         let bytes = self.node.output(job.id, name).await?;
-        let digest = job.outputs.iter().find(|output| output.name == name).map(|output| output.digest);
+        let digest = job
+            .outputs
+            .iter()
+            .find(|output| output.name == name)
+            .map(|output| output.digest);
         match digest {
             Some(digest) if digest != keccak256(&bytes) => {
                 let detail = format!("`{name}` of job {} has other bytes than its digest says", job.id);
-                Err(MarketError::Untrue { what: "an output", detail })
+                Err(MarketError::Untrue {
+                    what: "an output",
+                    detail,
+                })
             }
             _ => Ok(bytes),
         }

@@ -34,9 +34,19 @@ impl Market {
         let weights = self.upload_part(folder, WEIGHTS, listener).await?;
         let digests: [Digest; 3] = [config.digest, tokenizer.digest, weights.digest];
         let message = ImportModel::message(&publication, digests[0], digests[1], digests[2]);
-        let signature = self.wallet.sign_message(message.as_bytes())?.as_bytes().to_vec().into();
-        let import =
-            ImportModel { publication, config: config.id, tokenizer: tokenizer.id, weights: weights.id, signature };
+        let signature = self
+            .wallet
+            .sign_message(message.as_bytes())?
+            .as_bytes()
+            .to_vec()
+            .into();
+        let import = ImportModel {
+            publication,
+            config: config.id,
+            tokenizer: tokenizer.id,
+            weights: weights.id,
+            signature,
+        };
         self.node.import_model(&import).await
     }
 

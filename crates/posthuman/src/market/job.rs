@@ -27,9 +27,17 @@ impl Market {
     ///
     /// # Errors
     /// The node's own error; a refusal carries its signed statement, and the order stays open.
-    pub async fn start(&self, order: OrderId, offer: &Offer, listener: &mut Listener<'_>) -> Result<Job, MarketError> {
+    pub async fn start(
+        &self,
+        order: OrderId,
+        offer: &Offer,
+        listener: &mut Listener<'_>,
+    ) -> Result<Job, MarketError> {
         let work = &offer.work;
-        if let Some(job) = self.running(order, 0, &work.manifest(), &work.parameters.to_canonical()).await? {
+        if let Some(job) = self
+            .running(order, 0, &work.manifest(), &work.parameters.to_canonical())
+            .await?
+        {
             listener(Event::Started(&job));
             return Ok(job);
         }
@@ -52,7 +60,12 @@ impl Market {
     ///
     /// # Errors
     /// As [`Market::start`], or an order that already runs something else.
-    pub async fn start_on(&self, order: OrderId, work: &Work, listener: &mut Listener<'_>) -> Result<Job, MarketError> {
+    pub async fn start_on(
+        &self,
+        order: OrderId,
+        work: &Work,
+        listener: &mut Listener<'_>,
+    ) -> Result<Job, MarketError> {
         let parameters = work.parameters.to_canonical();
         if let Some(job) = self.running(order, 0, &work.manifest(), &parameters).await? {
             listener(Event::Started(&job));
@@ -75,7 +88,11 @@ impl Market {
     }
 
     /// Signs and sends a start. The signed bytes are what is repeated after a lost answer: the node knows them again.
-    pub(super) async fn send_start(&self, start: &Start, listener: &mut Listener<'_>) -> Result<Job, MarketError> {
+    pub(super) async fn send_start(
+        &self,
+        start: &Start,
+        listener: &mut Listener<'_>,
+    ) -> Result<Job, MarketError> {
         let job = self
             .node
             .with_nonce(|nonce| async move {
@@ -93,10 +110,21 @@ impl Market {
                 let signature = signature.as_bytes().to_vec().into();
                 let (inputs, prompt) = (start.inputs.clone(), start.prompt.clone());
                 let expected = request.job_id();
-                let job = self.node.start(&StartJob { request, signature, inputs, prompt }).await?;
+                let job = self
+                    .node
+                    .start(&StartJob {
+                        request,
+                        signature,
+                        inputs,
+                        prompt,
+                    })
+                    .await?;
                 if job.id != expected || job.order != start.order {
                     let detail = format!("job {} on order {} was started", job.id, job.order);
-                    return Err(MarketError::Untrue { what: "the started job", detail });
+                    return Err(MarketError::Untrue {
+                        what: "the started job",
+                        detail,
+                    });
                 }
                 Ok(job)
             })
@@ -116,7 +144,9 @@ impl Market {
         manifest: &InputManifest,
         parameters: &str,
     ) -> Result<Option<Job>, MarketError> {
-        let Some(job) = self.find_job(order, turn).await? else { return Ok(None) };
+        let Some(job) = self.find_job(order, turn).await? else {
+            return Ok(None);
+        };
         if job.inputs == *manifest && job.parameters == parameters {
             return Ok(Some(job));
         }
@@ -133,7 +163,10 @@ impl Market {
             let page = self.node.jobs(SEARCH_PAGE, offset).await?;
             let lost = |state| matches!(state, JobState::Failed | JobState::Refused | JobState::Cancelled);
             let count = page.jobs.len() as u64;
-            let found = page.jobs.into_iter().find(|job| job.order == order && job.turn == turn && !lost(job.state));
+            let found = page
+                .jobs
+                .into_iter()
+                .find(|job| job.order == order && job.turn == turn && !lost(job.state));
             offset += count;
             if found.is_some() || count == 0 || offset >= page.total {
                 return Ok(found);
@@ -172,12 +205,20 @@ impl Market {
 
 /// A job that ended without a result is an error for whoever waited for one.
 pub(super) fn with_result(job: Job) -> Result<Job, MarketError> {
-    if !matches!(job.state, JobState::Failed | JobState::Refused | JobState::Cancelled) {
+    if !matches!(
+        job.state,
+        JobState::Failed | JobState::Refused | JobState::Cancelled
+    ) {
         return Ok(job);
     }
     let (code, message) = match job.failure {
         Some(failure) => (failure.code, failure.message),
         None => ("job_final".to_owned(), "the node gave no reason".to_owned()),
     };
-    Err(MarketError::JobEnded { job: job.id, state: job.state, code, message })
+    Err(MarketError::JobEnded {
+        job: job.id,
+        state: job.state,
+        code,
+        message,
+    })
 }

@@ -21,7 +21,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use posthuman_chain::{AddressBook, Chain, Wallet};
-use posthuman_types::api::{Asset, AssetPage, AssetQuery, Job, JobEvent, JobPage, Lineage, NodeInfo, Quote, Royalties};
+use posthuman_types::api::{
+    Asset, AssetPage, AssetQuery, Job, JobEvent, JobPage, Lineage, NodeInfo, Quote, Royalties,
+};
 use posthuman_types::{Address, Did, Input, JobId, OrderId, SignedReceipt};
 
 pub use buy::Purchase;
@@ -29,8 +31,8 @@ pub use collect::Collected;
 pub use evaluate::{Evaluation, EvaluationOutput, Segment};
 pub use order::{Offer, Work};
 pub use sell::Selling;
-pub use session::{Session, SessionEnd, Turn};
 pub(crate) use session::session_parameters;
+pub use session::{Session, SessionEnd, Turn};
 pub use train::Trained;
 
 use crate::{Goal, MarketError, NodeClient};
@@ -81,12 +83,18 @@ pub struct Text {
 impl Text {
     /// The text that is trained on or scored.
     pub fn text(bytes: impl Into<Bytes>) -> Self {
-        Self { name: "text", bytes: bytes.into() }
+        Self {
+            name: "text",
+            bytes: bytes.into(),
+        }
     }
 
     /// The text that a training looks at but does not learn from.
     pub fn held_out(bytes: impl Into<Bytes>) -> Self {
-        Self { name: "held_out", bytes: bytes.into() }
+        Self {
+            name: "held_out",
+            bytes: bytes.into(),
+        }
     }
 
     /// Its name, digest and length.
@@ -132,14 +140,21 @@ impl Market {
     /// No answer of either, different chains, contracts that differ from the address file, or a node whose identity
     /// on the chain is another's.
     pub async fn connect(options: MarketOptions, wallet: Wallet) -> Result<Self, MarketError> {
-        let node = NodeClient::new(&options.node)?.with_patience(options.patience).with_wallet(wallet.clone());
+        let node = NodeClient::new(&options.node)?
+            .with_patience(options.patience)
+            .with_wallet(wallet.clone());
         let info = node.info().await?;
         let book = match &options.address_file {
             Some(path) => AddressBook::read(path)?,
             None => address_book(&info),
         };
         let chain = Chain::connect(&options.rpc, book).await?;
-        let market = Self { node, chain, wallet, info };
+        let market = Self {
+            node,
+            chain,
+            wallet,
+            info,
+        };
         market.check_node().await?;
         Ok(market)
     }
@@ -226,8 +241,16 @@ impl Market {
     ///
     /// # Errors
     /// The node's own error, no answer, or a job that ended without a result.
-    pub async fn wait(&self, job: JobId, goal: Goal, listener: &mut Listener<'_>) -> Result<Job, MarketError> {
-        let job = self.node.follow(job, goal, &mut |event| listener(Event::Job(event))).await?;
+    pub async fn wait(
+        &self,
+        job: JobId,
+        goal: Goal,
+        listener: &mut Listener<'_>,
+    ) -> Result<Job, MarketError> {
+        let job = self
+            .node
+            .follow(job, goal, &mut |event| listener(Event::Job(event)))
+            .await?;
         job::with_result(job)
     }
 }

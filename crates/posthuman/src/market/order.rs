@@ -79,14 +79,23 @@ impl Market {
             && fee.amount > limit
         {
             let what = format!("the provider fee of {} on {}", quote.operation, quote.did);
-            return Err(MarketError::TooExpensive { what, cost: fee.amount, limit });
+            return Err(MarketError::TooExpensive {
+                what,
+                cost: fee.amount,
+                limit,
+            });
         }
         let buy = format!("buy one with `posthuman buy {}`", quote.did);
-        self.check_balance("the order", quote.datatoken, Amount::tokens(1), &buy).await?;
+        self.check_balance("the order", quote.datatoken, Amount::tokens(1), &buy)
+            .await?;
         let fund = "get some of it (on a devnet: `posthuman wallet fund`)";
-        self.check_balance("the provider fee", fee.token, fee.amount, fund).await?;
+        self.check_balance("the provider fee", fee.token, fee.amount, fund)
+            .await?;
         let datatoken = self.chain.datatoken(quote.datatoken);
-        for approval in datatoken.order_approvals(self.address(), fee, &MarketFee::NONE).await? {
+        for approval in datatoken
+            .order_approvals(self.address(), fee, &MarketFee::NONE)
+            .await?
+        {
             self.send_call(approval, listener).await?;
         }
         let call = datatoken.start_order(self.address(), quote.service_index, fee, &MarketFee::NONE);
@@ -119,8 +128,14 @@ impl Market {
         for text in texts {
             let name = text.name;
             let mut progress = |sent, total| listener(Event::Uploading { name, sent, total });
-            let upload = self.node.upload_bytes(name, text.bytes.clone(), &mut progress).await?;
-            inputs.push(InputReference { name: name.to_owned(), upload: upload.id });
+            let upload = self
+                .node
+                .upload_bytes(name, text.bytes.clone(), &mut progress)
+                .await?;
+            inputs.push(InputReference {
+                name: name.to_owned(),
+                upload: upload.id,
+            });
         }
         Ok(inputs)
     }

@@ -25,20 +25,41 @@ impl Market {
     /// The node's own error, or an exchange that is not what was asked for.
     pub async fn open_sale(&self, did: &Did, price: Amount) -> Result<Sale, MarketError> {
         let asset = self.asset(did).await?;
-        let sale = self.node.open_sale(&OpenSale { did: did.clone(), price }).await?;
-        let untrue = |detail: String| MarketError::Untrue { what: "the sale", detail };
+        let sale = self
+            .node
+            .open_sale(&OpenSale {
+                did: did.clone(),
+                price,
+            })
+            .await?;
+        let untrue = |detail: String| MarketError::Untrue {
+            what: "the sale",
+            detail,
+        };
         let resale = self.chain.address_book().resale()?;
-        if sale.contract != resale || sale.exchange != FixedRate::exchange_id(sale.base_token, asset.datatoken) {
-            return Err(untrue(format!("exchange {} of {} is not the resale of {did}", sale.exchange, sale.contract)));
+        if sale.contract != resale
+            || sale.exchange != FixedRate::exchange_id(sale.base_token, asset.datatoken)
+        {
+            return Err(untrue(format!(
+                "exchange {} of {} is not the resale of {did}",
+                sale.exchange, sale.contract
+            )));
         }
         let Some(exchange) = self.chain.fixed_rate_at(resale).exchange(sale.exchange).await? else {
             return Err(untrue(format!("there is no exchange {}", sale.exchange)));
         };
         if exchange.owner != self.address() {
-            return Err(untrue(format!("it sells for {}, not for {}", exchange.owner, self.address())));
+            return Err(untrue(format!(
+                "it sells for {}, not for {}",
+                exchange.owner,
+                self.address()
+            )));
         }
         if exchange.datatoken != asset.datatoken || exchange.rate != price.0 || exchange.with_mint {
-            return Err(untrue(format!("it sells {} at {}", exchange.datatoken, exchange.rate)));
+            return Err(untrue(format!(
+                "it sells {} at {}",
+                exchange.datatoken, exchange.rate
+            )));
         }
         Ok(sale)
     }
@@ -56,12 +77,24 @@ impl Market {
         listener: &mut Listener<'_>,
     ) -> Result<Selling, MarketError> {
         let sale = self.open_sale(did, price).await?;
-        self.check_balance("the sale", sale.datatoken, datatokens, "offer no more than you hold").await?;
+        self.check_balance(
+            "the sale",
+            sale.datatoken,
+            datatokens,
+            "offer no more than you hold",
+        )
+        .await?;
         let token = self.chain.token(sale.datatoken);
-        if let Some(approval) = token.exact_allowance(self.address(), sale.contract, datatokens.0).await? {
+        if let Some(approval) = token
+            .exact_allowance(self.address(), sale.contract, datatokens.0)
+            .await?
+        {
             self.send_call(approval, listener).await?;
         }
-        Ok(Selling { sale, offered: datatokens })
+        Ok(Selling {
+            sale,
+            offered: datatokens,
+        })
     }
 
     /// Gives datatokens away.
@@ -76,7 +109,13 @@ impl Market {
         listener: &mut Listener<'_>,
     ) -> Result<B256, MarketError> {
         let asset = self.asset(did).await?;
-        self.check_balance("the transfer", asset.datatoken, datatokens, "send no more than you hold").await?;
+        self.check_balance(
+            "the transfer",
+            asset.datatoken,
+            datatokens,
+            "send no more than you hold",
+        )
+        .await?;
         let call = self.chain.token(asset.datatoken).transfer(to, datatokens.0);
         Ok(self.send_call(call, listener).await?.transaction)
     }
@@ -87,6 +126,11 @@ impl Market {
     /// The node's own error, or no answer.
     pub async fn holding(&self, did: &Did) -> Result<Amount, MarketError> {
         let asset = self.asset(did).await?;
-        Ok(Amount(self.chain.token(asset.datatoken).balance_of(self.address()).await?))
+        Ok(Amount(
+            self.chain
+                .token(asset.datatoken)
+                .balance_of(self.address())
+                .await?,
+        ))
     }
 }

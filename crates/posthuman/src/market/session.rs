@@ -2,7 +2,8 @@
 
 use posthuman_types::api::{Job, Order, OrderState};
 use posthuman_types::{
-    Amount, Did, Digest, InferParameters, Input, InputManifest, Operation, OrderId, Parameters, Progress, SignedReceipt,
+    Amount, Did, Digest, InferParameters, Input, InputManifest, Operation, OrderId, Parameters, Progress,
+    SignedReceipt,
 };
 
 use super::job::Start;
@@ -56,7 +57,11 @@ impl Market {
         limit: Option<Amount>,
         listener: &mut Listener<'_>,
     ) -> Result<Session<'_>, MarketError> {
-        let work = Work { did: did.clone(), texts: Vec::new(), parameters: session_parameters() };
+        let work = Work {
+            did: did.clone(),
+            texts: Vec::new(),
+            parameters: session_parameters(),
+        };
         let offer = self.quote(work, listener).await?;
         let order = self.order(&offer, limit, listener).await?;
         Ok(Session {
@@ -81,22 +86,40 @@ impl Market {
         let mut allowance = asset.allowances.map_or(0, |allowances| allowances.infer);
         match self.node.order(&order).await {
             Ok(state) if state.did != *did || state.operation != Operation::Infer => {
-                let message = format!("order {order} is for {} of {}, not for inference of {did}", state.operation, state.did);
+                let message = format!(
+                    "order {order} is for {} of {}, not for inference of {did}",
+                    state.operation, state.did
+                );
                 return Err(MarketError::Input(message));
             }
             Ok(state) if state.state == OrderState::Used => {
-                let message = format!("the session of order {order} is closed; order another with `posthuman infer {did}`");
+                let message = format!(
+                    "the session of order {order} is closed; order another with `posthuman infer {did}`"
+                );
                 return Err(MarketError::Input(message));
             }
             Ok(state) => {
-                (turn, previous, used, allowance) =
-                    (state.next_turn, state.last_receipt, state.used_tokens, state.allowance);
+                (turn, previous, used, allowance) = (
+                    state.next_turn,
+                    state.last_receipt,
+                    state.used_tokens,
+                    state.allowance,
+                );
             }
             // Before its first turn a node may know nothing of an order but what the chain says.
             Err(MarketError::Node(answer)) if answer.code == "order_not_found" => {}
             Err(error) => return Err(error),
         }
-        Ok(Session { market: self, did: did.clone(), datatoken: asset.datatoken, order, allowance, used, turn, previous })
+        Ok(Session {
+            market: self,
+            did: did.clone(),
+            datatoken: asset.datatoken,
+            order,
+            allowance,
+            used,
+            turn,
+            previous,
+        })
     }
 }
 
@@ -152,7 +175,10 @@ impl Session<'_> {
             }
         };
         let market = self.market;
-        let job = match market.running(self.order, self.turn, &manifest, &canonical).await? {
+        let job = match market
+            .running(self.order, self.turn, &manifest, &canonical)
+            .await?
+        {
             Some(job) => job,
             None => self.start(prompt, manifest, canonical, &mut listener).await?,
         };
@@ -162,7 +188,11 @@ impl Session<'_> {
         self.turn += 1;
         self.previous = receipt.receipt.digest();
         self.used += receipt.receipt.usage.counted(Operation::Infer);
-        Ok(Turn { text: String::from_utf8_lossy(&answer).into_owned(), job, receipt })
+        Ok(Turn {
+            text: String::from_utf8_lossy(&answer).into_owned(),
+            job,
+            receipt,
+        })
     }
 
     /// Ends the session: the digest of its last receipt goes on the chain, and what is left of the allowance is gone.

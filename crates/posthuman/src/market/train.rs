@@ -32,7 +32,11 @@ impl Market {
         limit: Option<Amount>,
         listener: &mut Listener<'_>,
     ) -> Result<Trained, MarketError> {
-        let work = Work { did: did.clone(), texts, parameters: Parameters::Train(parameters) };
+        let work = Work {
+            did: did.clone(),
+            texts,
+            parameters: Parameters::Train(parameters),
+        };
         let job = self.run(work, None, limit, listener).await?;
         self.trained(job).await
     }
@@ -49,7 +53,11 @@ impl Market {
         parameters: TrainParameters,
         listener: &mut Listener<'_>,
     ) -> Result<Trained, MarketError> {
-        let work = Work { did: did.clone(), texts, parameters: Parameters::Train(parameters) };
+        let work = Work {
+            did: did.clone(),
+            texts,
+            parameters: Parameters::Train(parameters),
+        };
         let job = self.run(work, Some(order), None, listener).await?;
         self.trained(job).await
     }
@@ -68,7 +76,10 @@ impl Market {
         let receipt = self.receipt(job.id).await?;
         if receipt.receipt.commitment_out != model.commitment {
             let detail = "the receipt names other weights than the data NFT".to_owned();
-            return Err(MarketError::Untrue { what: "the new model's commitment", detail });
+            return Err(MarketError::Untrue {
+                what: "the new model's commitment",
+                detail,
+            });
         }
         Ok(Trained { job, model, receipt })
     }

@@ -19,11 +19,18 @@ pub(super) async fn check(
     material: &Material,
     verification: &mut Verification,
 ) -> Result<(), MarketError> {
-    let executions =
-        chain.datatoken(order.datatoken).executions(order.id.transaction, order.block_number).await?;
-    let own: Vec<&ExecutionRecord> =
-        executions.iter().filter(|record| record.provider == receipt.receipt.node && names(record, receipt)).collect();
-    if let Some(record) = own.iter().find(|record| digest_of(record) == Some(verification.digest)) {
+    let executions = chain
+        .datatoken(order.datatoken)
+        .executions(order.id.transaction, order.block_number)
+        .await?;
+    let own: Vec<&ExecutionRecord> = executions
+        .iter()
+        .filter(|record| record.provider == receipt.receipt.node && names(record, receipt))
+        .collect();
+    if let Some(record) = own
+        .iter()
+        .find(|record| digest_of(record) == Some(verification.digest))
+    {
         let detail = format!("by the node in transaction {}", record.transaction);
         verification.check("attested", true, detail);
         check_consumer(&receipt.receipt, record, verification);
@@ -47,9 +54,17 @@ fn check_consumer(receipt: &Receipt, record: &ExecutionRecord, verification: &mu
     let message = keccak256(&execution.consumer_data);
     let signer = recover_signer(prefixed(message), &execution.consumer_signature).ok();
     let signed = signer == Some(receipt.consumer);
-    verification.check("consumer's signature", signed, format!("by {} over the start request", receipt.consumer));
+    verification.check(
+        "consumer's signature",
+        signed,
+        format!("by {} over the start request", receipt.consumer),
+    );
     match StartRequest::decode(&execution.consumer_data) {
-        Some(request) => verification.result("request", "what was run is what was asked", check_request(receipt, &request)),
+        Some(request) => verification.result(
+            "request",
+            "what was run is what was asked",
+            check_request(receipt, &request),
+        ),
         None => verification.check("request", false, "the consumer's data are no start request"),
     }
 }
@@ -71,9 +86,17 @@ fn check_links(
     match (signer, last) {
         (Some(signer), Some(last)) if within && held(last) => {
             let links = check_chain(session, signer);
-            verification.result("attested", "by the chain of receipts up to the session's last, which is on the chain", links);
+            verification.result(
+                "attested",
+                "by the chain of receipts up to the session's last, which is on the chain",
+                links,
+            );
         }
-        _ => verification.check("attested", false, "the node has not put this receipt's digest on the chain (yet)"),
+        _ => verification.check(
+            "attested",
+            false,
+            "the node has not put this receipt's digest on the chain (yet)",
+        ),
     }
 }
 

@@ -13,7 +13,10 @@ pub(super) struct History {
 
 impl History {
     pub(super) async fn read(chain: &Chain, contract: Address) -> Result<Self, MarketError> {
-        let query = EventQuery { contracts: vec![contract], topics: Vec::new() };
+        let query = EventQuery {
+            contracts: vec![contract],
+            topics: Vec::new(),
+        };
         let mut cursor = EventCursor::new(query, chain.address_book().start_block);
         let mut events = Vec::new();
         while let Some(page) = cursor.next(chain).await? {
@@ -24,7 +27,10 @@ impl History {
 
     /// The value of a key at the end of a block.
     pub(super) fn value_at(&self, key: B256, block: u64) -> Option<&Bytes> {
-        let changes = self.events.iter().take_while(|record| record.block_number <= block);
+        let changes = self
+            .events
+            .iter()
+            .take_while(|record| record.block_number <= block);
         changes.filter_map(|record| value(record, key)).last()
     }
 
@@ -35,12 +41,18 @@ impl History {
 
     /// Whether a key ever held a value.
     pub(super) fn ever_held(&self, key: B256, expected: &[u8]) -> bool {
-        self.events.iter().filter_map(|record| value(record, key)).any(|value| value.as_ref() == expected)
+        self.events
+            .iter()
+            .filter_map(|record| value(record, key))
+            .any(|value| value.as_ref() == expected)
     }
 
     /// Who owned the data NFT at the end of a block.
     pub(super) fn owner_at(&self, block: u64) -> Option<Address> {
-        let transfers = self.events.iter().take_while(|record| record.block_number <= block);
+        let transfers = self
+            .events
+            .iter()
+            .take_while(|record| record.block_number <= block);
         transfers
             .filter_map(|record| match &record.event {
                 Event::NftTransfer(transfer) => Some(transfer.to),

@@ -42,5 +42,10 @@ pub(super) fn check(receipt: &Receipt, material: &Material, verification: &mut V
 }
 
 fn manifest(files: &[File]) -> InputManifest {
-    InputManifest::new(files.iter().map(|file| Input::describe(&file.name, &file.bytes)).collect())
+    InputManifest::new(
+        files
+            .iter()
+            .map(|file| Input::describe(&file.name, &file.bytes))
+            .collect(),
+    )
 }

@@ -56,10 +56,19 @@ impl Verification {
     }
 
     fn check(&mut self, name: &'static str, ok: bool, detail: impl Into<String>) {
-        self.checks.push(Check { name, ok, detail: detail.into() });
+        self.checks.push(Check {
+            name,
+            ok,
+            detail: detail.into(),
+        });
     }
 
-    fn result<E: std::fmt::Display>(&mut self, name: &'static str, good: impl Into<String>, result: Result<(), E>) {
+    fn result<E: std::fmt::Display>(
+        &mut self,
+        name: &'static str,
+        good: impl Into<String>,
+        result: Result<(), E>,
+    ) {
         match result {
             Ok(()) => self.check(name, true, good),
             Err(error) => self.check(name, false, error.to_string()),
@@ -68,7 +77,11 @@ impl Verification {
 
     fn same<T: PartialEq + std::fmt::Display>(&mut self, name: &'static str, receipt: T, chain: T) {
         let ok = receipt == chain;
-        let detail = if ok { receipt.to_string() } else { format!("the receipt says {receipt}, the chain {chain}") };
+        let detail = if ok {
+            receipt.to_string()
+        } else {
+            format!("the receipt says {receipt}, the chain {chain}")
+        };
         self.check(name, ok, detail);
     }
 }
@@ -77,16 +90,33 @@ impl Verification {
 ///
 /// # Errors
 /// The chain does not answer. A receipt that does not hold is no error: see [`Verification::holds`].
-pub async fn verify(chain: &Chain, receipt: &SignedReceipt, material: &Material) -> Result<Verification, MarketError> {
+pub async fn verify(
+    chain: &Chain,
+    receipt: &SignedReceipt,
+    material: &Material,
+) -> Result<Verification, MarketError> {
     let digest = receipt.receipt.digest();
     let signer = posthuman_proofs::recover_signer(digest, &receipt.signature).ok();
-    let mut verification = Verification { digest, signer, checks: Vec::new(), warnings: Vec::new() };
-    verification.check("digest", digest == receipt.digest, match digest == receipt.digest {
-        true => digest.to_string(),
-        false => format!("the receipt says {}, its fields give {digest}", receipt.digest),
-    });
+    let mut verification = Verification {
+        digest,
+        signer,
+        checks: Vec::new(),
+        warnings: Vec::new(),
+    };
+    verification.check(
+        "digest",
+        digest == receipt.digest,
+        match digest == receipt.digest {
+            true => digest.to_string(),
+            false => format!("the receipt says {}, its fields give {digest}", receipt.digest),
+        },
+    );
     if receipt.receipt.order.chain_id != chain.id() {
-        let detail = format!("the order is on chain {}, this is chain {}", receipt.receipt.order.chain_id, chain.id());
+        let detail = format!(
+            "the order is on chain {}, this is chain {}",
+            receipt.receipt.order.chain_id,
+            chain.id()
+        );
         verification.check("chain", false, detail);
         return Ok(verification);
     }

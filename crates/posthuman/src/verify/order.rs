@@ -16,20 +16,33 @@ pub(super) async fn check(
     verification: &mut Verification,
 ) -> Result<Option<OrderRecord>, MarketError> {
     let Some(order) = chain.order(&receipt.order).await? else {
-        verification.check("order", false, format!("the chain has no order {}", receipt.order));
+        verification.check(
+            "order",
+            false,
+            format!("the chain has no order {}", receipt.order),
+        );
         return Ok(None);
     };
-    verification.check("order", true, format!("{} in block {}", receipt.order, order.block_number));
+    verification.check(
+        "order",
+        true,
+        format!("{} in block {}", receipt.order, order.block_number),
+    );
     let real = chain.is_datatoken(order.datatoken).await?;
     verification.check("datatoken of the factory", real, order.datatoken.to_string());
     verification.same("datatoken", receipt.datatoken, order.datatoken);
     if real {
-        verification.same("data NFT", receipt.nft, chain.datatoken(order.datatoken).nft().await?);
+        verification.same(
+            "data NFT",
+            receipt.nft,
+            chain.datatoken(order.datatoken).nft().await?,
+        );
     }
     let did = did_for(receipt.nft, chain.id()).to_string();
     verification.same("asset", receipt.asset.as_str(), did.as_str());
     verification.same("consumer", receipt.consumer, order.consumer);
-    let service = Operation::from_service_index(order.service_index).map_or("no operation", Operation::as_str);
+    let service =
+        Operation::from_service_index(order.service_index).map_or("no operation", Operation::as_str);
     verification.same("operation", receipt.operation.as_str(), service);
     check_fee(chain, receipt, &order, verification);
     Ok(Some(order))
@@ -44,24 +57,40 @@ fn check_fee(chain: &Chain, receipt: &Receipt, order: &OrderRecord, verification
     verification.same("fee token", receipt.fee_token, fee.token);
     verification.same("fee receiver", receipt.node, fee.address);
     let signed = provider_fee_signer(fee) == Some(receipt.node);
-    verification.check("fee signature", signed, format!("by the node's wallet {}", receipt.node));
+    verification.check(
+        "fee signature",
+        signed,
+        format!("by the node's wallet {}", receipt.node),
+    );
     let bound = QuoteBinding::decode(&fee.provider_data).is_some_and(|binding| {
         binding.consumer == order.consumer
             && binding.datatoken == order.datatoken
             && binding.operation == receipt.operation
             && binding.chain_id == chain.id()
     });
-    verification.check("fee binding", bound, "the fee was signed for this consumer, datatoken, service and chain");
+    verification.check(
+        "fee binding",
+        bound,
+        "the fee was signed for this consumer, datatoken, service and chain",
+    );
 }
 
 /// The weights that went in are those that the asset's data NFT committed to when the order was paid.
 pub(super) fn check_weights(receipt: &Receipt, asset: &History, block: u64, verification: &mut Verification) {
-    let on_chain: Option<Commitment> =
-        asset.value_at(commitment_key(), block).and_then(|value| decode_commitment(value).ok());
+    let on_chain: Option<Commitment> = asset
+        .value_at(commitment_key(), block)
+        .and_then(|value| decode_commitment(value).ok());
     let text = |commitment: Option<&Commitment>| {
-        commitment.map_or_else(|| "none".to_owned(), |commitment| format!("{} {}", commitment.scheme, commitment.root))
+        commitment.map_or_else(
+            || "none".to_owned(),
+            |commitment| format!("{} {}", commitment.scheme, commitment.root),
+        )
     };
-    verification.same("weights", text(receipt.commitment_in.as_ref()), text(on_chain.as_ref()));
+    verification.same(
+        "weights",
+        text(receipt.commitment_in.as_ref()),
+        text(on_chain.as_ref()),
+    );
 }
 
 /// A payment collector other than the one at the model's birth is a warning: ancestors may go unpaid.
@@ -71,9 +100,13 @@ pub(super) async fn check_collector(
     asset: &History,
     verification: &mut Verification,
 ) -> Result<(), MarketError> {
-    let Some(record) = asset.value(lineage_key()) else { return Ok(()) };
+    let Some(record) = asset.value(lineage_key()) else {
+        return Ok(());
+    };
     let Ok(record) = LineageRecord::decode(record) else {
-        verification.warnings.push("the lineage in the data NFT's store cannot be read".to_owned());
+        verification
+            .warnings
+            .push("the lineage in the data NFT's store cannot be read".to_owned());
         return Ok(());
     };
     let now = chain.datatoken(receipt.datatoken).payment_collector().await?;

@@ -39,12 +39,24 @@ pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, Ma
     let spec = read_spec(&folder)?;
     let first = read_first(&folder)?;
     let kept = check_statement(receipt, &first);
-    let mut checks = vec![check("kept statement", "the receipt says what the worker stated", kept)];
-    let vault = Vault::open_read_only(&options.data.join("vault"), options.master_key.clone())
-        .map_err(|error| local(format!("cannot open the vault in {}", options.data.display()), error))?;
+    let mut checks = vec![check(
+        "kept statement",
+        "the receipt says what the worker stated",
+        kept,
+    )];
+    let vault =
+        Vault::open_read_only(&options.data.join("vault"), options.master_key.clone()).map_err(|error| {
+            local(
+                format!("cannot open the vault in {}", options.data.display()),
+                error,
+            )
+        })?;
     let model = find(&vault, first.commitment_in.as_ref())?;
     let result = find(&vault, first.commitment_out.as_ref())?;
-    let scratch = tempfile::tempdir().map_err(|source| MarketError::File { path: std::env::temp_dir(), source })?;
+    let scratch = tempfile::tempdir().map_err(|source| MarketError::File {
+        path: std::env::temp_dir(),
+        source,
+    })?;
     for &threads in &options.threads {
         let run = Rerun {
             executable: options.executable.clone(),
@@ -62,7 +74,11 @@ pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, Ma
             Ok(again) => check("re-run", &good, compare(&first, &again)),
             Err(error) => {
                 let error = full_text(&error);
-                Check { name: "re-run", ok: false, detail: format!("with {threads} threads: {error}") }
+                Check {
+                    name: "re-run",
+                    ok: false,
+                    detail: format!("with {threads} threads: {error}"),
+                }
             }
         });
     }
@@ -71,8 +87,16 @@ pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, Ma
 
 fn check<E: std::fmt::Display>(name: &'static str, good: &str, result: Result<(), E>) -> Check {
     match result {
-        Ok(()) => Check { name, ok: true, detail: good.to_owned() },
-        Err(error) => Check { name, ok: false, detail: error.to_string() },
+        Ok(()) => Check {
+            name,
+            ok: true,
+            detail: good.to_owned(),
+        },
+        Err(error) => Check {
+            name,
+            ok: false,
+            detail: error.to_string(),
+        },
     }
 }
 
@@ -81,37 +105,61 @@ fn read_spec(folder: &Path) -> Result<JobSpec, MarketError> {
     let bytes = read(&path)?;
     match serde_json::from_slice(&bytes) {
         Ok(Task::Job(spec)) => Ok(spec),
-        Ok(Task::Check(_) | Task::Import(_)) => Err(MarketError::Input(format!("{} is no paid job", path.display()))),
-        Err(error) => Err(local(format!("{} is not a job's specification", path.display()), error)),
+        Ok(Task::Check(_) | Task::Import(_)) => {
+            Err(MarketError::Input(format!("{} is no paid job", path.display())))
+        }
+        Err(error) => Err(local(
+            format!("{} is not a job's specification", path.display()),
+            error,
+        )),
     }
 }
 
 fn read_first(folder: &Path) -> Result<Statement, MarketError> {
     let path = folder.join("statement.json");
-    read_statement(&read(&path)?).map_err(|error| local(format!("{} is not a statement", path.display()), error))
+    read_statement(&read(&path)?)
+        .map_err(|error| local(format!("{} is not a statement", path.display()), error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, MarketError> {
-    std::fs::read(path).map_err(|source| MarketError::File { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| MarketError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn inputs(folder: &Path, spec: &JobSpec) -> Vec<StageInput> {
     let file = |name: &str| Source::File(folder.join("inputs").join(name));
-    spec.inputs.inputs().iter().map(|input| StageInput { input: input.clone(), source: file(&input.name) }).collect()
+    spec.inputs
+        .inputs()
+        .iter()
+        .map(|input| StageInput {
+            input: input.clone(),
+            source: file(&input.name),
+        })
+        .collect()
 }
 
 fn find(vault: &Vault, commitment: Option<&Commitment>) -> Result<Option<ObjectId>, MarketError> {
-    let Some(commitment) = commitment else { return Ok(None) };
+    let Some(commitment) = commitment else {
+        return Ok(None);
+    };
     let found = vault
         .find_commitment(commitment)
         .map_err(|error| local("cannot look for the weights in the vault".to_owned(), error))?;
     found.map(Some).ok_or_else(|| {
-        MarketError::Input(format!("the vault here does not hold the weights {}; re-run where they are", commitment.root))
+        MarketError::Input(format!(
+            "the vault here does not hold the weights {}; re-run where they are",
+            commitment.root
+        ))
     })
 }
 
 fn local(what: String, source: impl std::error::Error + Send + Sync + 'static) -> MarketError {
-    MarketError::Local { what, source: Box::new(source) }
+    MarketError::Local {
+        what,
+        source: Box::new(source),
+    }
 }
 
 fn full_text(error: &dyn std::error::Error) -> String {
