@@ -137,6 +137,8 @@ pub(crate) enum Control {
     Cancel,
     /// Stop now.
     Kill,
+    /// A thread of the launcher cannot go on: stop now.
+    Abort,
     /// The worker closed its output: it is about to end.
     Closed,
 }
@@ -210,8 +212,10 @@ impl Teller {
 pub(crate) enum Stopped {
     /// It was cancelled.
     Cancelled,
-    /// It was killed, by its owner or because something went wrong.
+    /// It was killed by its owner.
     Killed,
+    /// It was killed because the launcher could not go on.
+    Aborted,
     /// Its time was up.
     Deadline,
 }
@@ -233,6 +237,10 @@ fn supervise(
             }
             Ok(Control::Kill) => {
                 stopped.get_or_insert(Stopped::Killed);
+                process.kill();
+            }
+            Ok(Control::Abort) => {
+                stopped.get_or_insert(Stopped::Aborted);
                 process.kill();
             }
             Ok(Control::Closed) => tick = LAST_TICK,
@@ -271,7 +279,7 @@ fn listen(messages: impl io::Read, teller: &Teller) -> Result<Option<Ending>, Pr
 /// A thread that fails takes the worker with it, which would otherwise wait for it for ever.
 fn or_kill<T, E>(result: Result<T, E>, control: &Sender<Control>) -> Result<T, E> {
     if result.is_err() {
-        let _ = control.send(Control::Kill);
+        let _ = control.send(Control::Abort);
     }
     result
 }

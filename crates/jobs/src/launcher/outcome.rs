@@ -83,13 +83,13 @@ pub(super) fn decide(run: &Run<'_>, ended: Ended) -> Result<Outcome, LaunchError
             DrainError::Vault(VaultError::Full { .. }) => FailureCode::DiskFull,
             DrainError::Vault(_) => FailureCode::Internal,
             // A worker that dies leaves half a frame behind.
-            DrainError::Stream(_) if !succeeded(&ended.exit) => return Ok(died(&ended)),
+            DrainError::Stream(_) if died_by_itself(&ended) => return Ok(died(&ended)),
             DrainError::Stream(_) => FailureCode::Protocol,
         };
         return Ok(failed(code, error));
     }
     match &ended.said {
-        Err(_) if !succeeded(&ended.exit) => Ok(died(&ended)),
+        Err(_) if died_by_itself(&ended) => Ok(died(&ended)),
         Err(error) => Ok(failed(FailureCode::Protocol, error)),
         Ok(Some(Ending::Refused { code, reason })) => Ok(Outcome::Refused {
             code: *code,
@@ -212,9 +212,18 @@ fn died(ended: &Ended) -> Outcome {
             FailureCode::Deadline,
             "the job took longer than it may: ask for less, or give it more time".to_owned(),
         ),
-        None => cause_of_death(ended),
+        Some(Stopped::Aborted) | None => cause_of_death(ended),
     };
     Outcome::Failed { code, reason }
+}
+
+/// Whether the worker's end explains what is wrong with its messages, and not the other way round.
+fn died_by_itself(ended: &Ended) -> bool {
+    let killed = ended
+        .exit
+        .as_ref()
+        .is_ok_and(|status| status.signal() == Some(libc::SIGKILL));
+    !succeeded(&ended.exit) && !(killed && ended.stopped == Some(Stopped::Aborted))
 }
 
 fn cause_of_death(ended: &Ended) -> (FailureCode, String) {

@@ -1,14 +1,17 @@
 //! A vault, an engine and small jobs.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use posthuman_jobs::engine::local::{
-    Event, Finished, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob, Task, TimedEvent,
+    Event, Finished, ImportSpec, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob, Task,
+    TimedEvent,
 };
 use posthuman_jobs::stage::{Source, StageInput};
-use posthuman_jobs::vault::{MasterKey, Password, Vault};
+use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault};
+use posthuman_lm::{Gpt2Config, Model, Tokenizer};
 use posthuman_types::{
     Architecture, Commitment, EvaluateParameters, InferParameters, Input, InputManifest, JobId, JobSpec,
     Limits, ObjectId, Operation, Parameters, Publication, TrainParameters, keccak256,
@@ -86,6 +89,31 @@ impl Bench {
         (object, finished.statement.commitment_out.unwrap())
     }
 
+    /// Imports a model from its files.
+    pub fn import(&self, model: &Model, tokenizer: &Tokenizer, safetensors: &[u8]) -> Outcome {
+        let mut writer = self.vault.writer(ObjectKind::Upload).unwrap();
+        writer.write_all(safetensors).unwrap();
+        let upload = writer.finish().unwrap();
+        let config = model.config().to_json();
+        let inputs = vec![
+            input("config.json", config.as_bytes()),
+            input("tokenizer.json", tokenizer.to_json()),
+        ];
+        let manifest = InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect());
+        self.run(Launch {
+            task: Task::Import(ImportSpec {
+                inputs: manifest,
+                limits: LIMITS,
+            }),
+            model: Some(upload),
+            inputs,
+            checkpoint: None,
+            checkpoint_every: 0,
+            allowance: None,
+            deadline: None,
+        })
+    }
+
     pub fn checkpoints(&self) -> Vec<(ObjectId, u32)> {
         let events = self.events.lock().unwrap();
         let checkpoint = |event: &TimedEvent| match event.event {
@@ -94,6 +122,15 @@ impl Bench {
         };
         events.iter().filter_map(checkpoint).collect()
     }
+}
+
+/// A model of an engine's own making, as if it came from elsewhere.
+pub fn small_model() -> (Model, Tokenizer) {
+    let tokenizer = Tokenizer::train(&[&text(9, 300)], 300).unwrap();
+    (
+        Model::random(Gpt2Config::new(300, 16, 16, 1, 2).unwrap(), 1).unwrap(),
+        tokenizer,
+    )
 }
 
 pub fn architecture() -> Architecture {
