@@ -128,6 +128,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Finished`] after the last one, and [`Error::NotFinite`] where loss or gradient is not finite: then no
     /// parameter, moment or counter has changed, and a checkpoint is that of the step before.
+    /// A held-out loss that is not finite is told by the same error, after the step was taken.
     pub fn step(&mut self) -> Result<StepReport> {
         if self.finished() {
             return Err(Error::Finished {
