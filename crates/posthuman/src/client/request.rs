@@ -131,13 +131,12 @@ pub(super) fn append_query(url: &mut Url, query: &impl Serialize) {
         return;
     };
     for (name, value) in fields {
-        match value {
-            serde_json::Value::String(text) => url.query_pairs_mut().append_pair(&name, &text),
-            serde_json::Value::Number(number) => {
-                url.query_pairs_mut().append_pair(&name, &number.to_string())
-            }
+        let text = match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Number(number) => number.to_string(),
             _ => continue,
         };
+        url.query_pairs_mut().append_pair(&name, &text);
     }
 }
 
