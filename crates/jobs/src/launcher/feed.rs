@@ -22,10 +22,7 @@ pub(super) fn keys(run: &Run<'_>) -> Result<JobKeys, VaultError> {
     Ok(JobKeys {
         model: run.model.map(key).transpose()?,
         salt: salted.map(|object| run.vault.salt(object)).transpose()?,
-        resume: run
-            .checkpoint
-            .map(|object| Ok::<_, VaultError>(key(object)?))
-            .transpose()?,
+        resume: run.checkpoint.map(key).transpose()?,
         slots: Secret::random(),
         output_salt: match &run.keep {
             Keep::Pending => Secret::random(),

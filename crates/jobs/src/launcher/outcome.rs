@@ -219,11 +219,11 @@ fn died(ended: &Ended) -> Outcome {
 
 /// Whether the worker's end explains what is wrong with its messages, and not the other way round.
 fn died_by_itself(ended: &Ended) -> bool {
-    let killed = ended
-        .exit
-        .as_ref()
-        .is_ok_and(|status| status.signal() == Some(libc::SIGKILL));
-    !succeeded(&ended.exit) && !(killed && ended.stopped == Some(Stopped::Aborted))
+    match &ended.exit {
+        Ok(status) if status.success() => false,
+        Ok(status) if status.signal() == Some(libc::SIGKILL) => ended.stopped != Some(Stopped::Aborted),
+        _ => true,
+    }
 }
 
 fn cause_of_death(ended: &Ended) -> (FailureCode, String) {

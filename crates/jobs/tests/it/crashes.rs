@@ -1,11 +1,79 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use posthuman_jobs::break_point::BREAK_POINT_VARIABLE;
 use posthuman_jobs::vault::{MasterKey, Vault};
 
-use crate::support::{WORKER, files, password};
+use crate::support::{WORKER, architecture, files, job, password, text, train};
+
+/// A node that dies takes its worker with it, and what the worker sealed is pending or gone, never half there.
+#[test]
+fn a_launcher_that_dies_leaves_neither_a_worker_nor_half_an_object() {
+    for (place, pending) in [
+        ("launcher.checkpoint.before_record", 1),
+        ("launcher.result.before_record", 3),
+    ] {
+        let folder = bench();
+        let died = launch(folder.path()).env(BREAK_POINT_VARIABLE, place).status();
+        assert_eq!(died.unwrap().signal(), Some(9), "{place}");
+        let started = Instant::now();
+        while worker_of(folder.path()) {
+            assert!(
+                started.elapsed() < Duration::from_secs(10),
+                "the worker outlives its launcher"
+            );
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(pending_after_restart(folder.path()), pending, "{place}");
+        act("commit", folder.path());
+        assert_eq!(objects_after_restart(folder.path()), pending);
+    }
+}
+
+#[test]
+fn a_commit_that_is_cut_off_can_be_done_again() {
+    let folder = bench();
+    assert!(launch(folder.path()).status().unwrap().success());
+    die_at("vault.commit.before_rename", "commit", folder.path());
+    assert_eq!(pending_after_restart(folder.path()), 3);
+    die_at("vault.commit.after_rename", "commit", folder.path());
+    assert_eq!(pending_after_restart(folder.path()), 2);
+    act("commit", folder.path());
+    assert_eq!(objects_after_restart(folder.path()), 3);
+}
+
+/// A process that runs a training of six steps, with a checkpoint after the second and the fourth.
+fn launch(folder: &Path) -> Command {
+    let text = text(1, 300);
+    let launch = job(train(Some(architecture()), 6), &[("text", &text)], None);
+    std::fs::write(
+        folder.join("task.json"),
+        serde_json::to_vec(&launch.task).unwrap(),
+    )
+    .unwrap();
+    std::fs::write(folder.join("text"), text).unwrap();
+    let mut command = Command::new(WORKER);
+    command.arg("launch").arg(folder);
+    command
+}
+
+/// Whether a worker on a job in this folder is running.
+fn worker_of(folder: &Path) -> bool {
+    let jobs = folder.join("jobs").to_string_lossy().into_owned();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines
+        .into_iter()
+        .any(|line| String::from_utf8_lossy(&line).contains(&jobs))
+}
+
+/// How many pending objects there are after a restart.
+fn pending_after_restart(folder: &Path) -> usize {
+    let vault = Vault::open(&folder.join("vault"), key(folder, "key"), None).unwrap();
+    vault.pending().unwrap().len()
+}
 
 /// Lets another process do something to the vault in `folder` and die at a break point.
 fn die_at(place: &str, action: &str, folder: &Path) {

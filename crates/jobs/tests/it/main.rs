@@ -1,5 +1,7 @@
 //! Workers as real processes in their sandbox, and vaults under processes that are killed.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
 mod crashes;
 mod leaks;
 mod refusals;

@@ -1,11 +1,16 @@
-//! What the integration tests start: the worker, as the product's binary has it, and a process that uses a vault and may
-//! be killed at a break point.
+//! What the integration tests start: the worker, as the product's binary has it, and processes that use a vault or run a
+//! job and may be killed at a break point.
 
+use std::error::Error;
 use std::ffi::OsString;
+use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use posthuman_jobs::engine::local::{Launch, LocalEngine, LocalEngineOptions, Task};
+use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault, VaultError};
 
 fn main() -> ExitCode {
@@ -16,8 +21,40 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        Some(command) if command == "launch" => match launch(arguments.next().map(Into::into)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
         _ => ExitCode::from(2),
     }
+}
+
+/// `launch FOLDER`: runs the task in `FOLDER/task.json` on `FOLDER/text`, as a node would.
+fn launch(folder: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
+    let folder = folder.ok_or("a folder")?;
+    let task: Task = serde_json::from_slice(&fs::read(folder.join("task.json"))?)?;
+    let input = task.inputs().inputs()[0].clone();
+    let source = Source::File(folder.join("text"));
+    let key = MasterKey::open(&folder.join("key"), &Password::from_text("p".to_owned())?)?;
+    let vault = Arc::new(Vault::open(&folder.join("vault"), key, None)?);
+    let options = LocalEngineOptions {
+        executable: std::env::current_exe()?,
+        jobs: folder.join("jobs"),
+        sandbox: true,
+    };
+    let launch = Launch {
+        task,
+        model: None,
+        inputs: vec![StageInput { input, source }],
+        checkpoint: None,
+        checkpoint_every: 2,
+        allowance: None,
+        deadline: None,
+    };
+    LocalEngine::new(vault, options)
+        .start(launch, |_| {})?
+        .wait_blocking()?;
+    Ok(())
 }
 
 /// `vault ACTION FOLDER`: the vault is `FOLDER/vault`, its keystore `FOLDER/key`, the next one `FOLDER/next`.
