@@ -1,5 +1,6 @@
 //! The command line: one file per command, settings in one list, results on stdout, everything else on stderr.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -287,10 +288,12 @@ fn start_log(verbose: u8) {
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("POSTHUMAN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt()
+    let colours = std::io::stderr().is_terminal();
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
+        .with_ansi(colours);
+    // A log that is there already, as in a test, stays.
+    let _ = log.with_writer(std::io::stderr).try_init();
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ const CHAPTERS: usize = 135;
 /// The first year of Charlie's speeches.
 const CENTURY: u32 = 1900;
 /// Of each century's speeches every so-manieth is read: enough for short trainings.
-const EVERY: usize = 4;
+const EVERY: usize = 6;
 /// Of the speeches read, every so-manieth is held out.
 const HELD_OUT: usize = 8;
 
@@ -106,13 +106,18 @@ fn split(speeches: &[(u32, PathBuf)]) -> anyhow::Result<Split> {
     })
 }
 
+/// A file without control bytes: a few of the speeches hold some, and the node takes such a text for binary.
 fn text(path: &Path) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).with_context(|| {
+    let text = std::fs::read_to_string(path).with_context(|| {
         format!(
             "cannot read {}; install the texts with `make contracts`",
             path.display()
         )
-    })
+    })?;
+    Ok(text
+        .chars()
+        .filter(|character| !character.is_control() || matches!(character, '\n' | '\t'))
+        .collect())
 }
 
 #[cfg(test)]
@@ -125,7 +130,7 @@ mod tests {
         for (name, split) in [("x", &texts.x), ("y", &texts.y), ("z", &texts.z)] {
             let (train, held_out) = (split.text.len(), split.held_out.len());
             assert!(
-                train > 300_000 && held_out > 30_000,
+                train > 200_000 && held_out > 30_000,
                 "{name}: {train} and {held_out} bytes"
             );
             for paragraph in split
