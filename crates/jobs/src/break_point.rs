@@ -1,7 +1,11 @@
 //! Named places where a test can kill the process, as a power cut would.
 //!
 //! Only in debug builds, and only where the environment variable `POSTHUMAN_BREAK_POINT` names the place, the process
-//! sends itself SIGKILL there: no destructor runs, no buffer is flushed. In release builds a break point is nothing.
+//! sends itself SIGKILL there: no destructor runs, no buffer is flushed. `NAME@3` dies when the place is passed for the
+//! third time. In release builds a break point is nothing.
+
+#[cfg(debug_assertions)]
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The environment variable that names the place to die at.
 pub const BREAK_POINT_VARIABLE: &str = "POSTHUMAN_BREAK_POINT";
@@ -82,12 +86,22 @@ pub fn break_point(name: &str) {
     #[cfg(debug_assertions)]
     {
         assert!(BREAK_POINTS.contains(&name), "break point `{name}` is not registered in BREAK_POINTS");
-        if std::env::var_os(BREAK_POINT_VARIABLE).is_some_and(|value| value == name) {
+        if std::env::var(BREAK_POINT_VARIABLE).is_ok_and(|value| is_due(&value, name, &PASSED)) {
             die();
         }
     }
     #[cfg(not(debug_assertions))]
     let _ = name;
+}
+
+/// How often the place to die at was passed.
+#[cfg(debug_assertions)]
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(debug_assertions)]
+fn is_due(wanted: &str, name: &str, passed: &AtomicU64) -> bool {
+    let (place, count) = wanted.split_once('@').unwrap_or((wanted, "1"));
+    place == name && count.parse() == Ok(passed.fetch_add(1, Ordering::Relaxed) + 1)
 }
 
 #[cfg(debug_assertions)]
@@ -113,6 +127,15 @@ mod tests {
     #[should_panic(expected = "not registered")]
     fn an_unregistered_name_is_caught() {
         break_point("nowhere");
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_place_can_be_passed_before_it_is_due() {
+        let passed = AtomicU64::new(0);
+        let dues = ["there", "here", "there", "there"].map(|name| is_due("there@2", name, &passed));
+        assert_eq!(dues, [false, false, true, false]);
+        assert!(is_due("there", "there", &AtomicU64::new(0)));
     }
 
     #[test]

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use posthuman_chain::Chain;
+use posthuman_jobs::vault::ObjectKind;
 use posthuman_store::Store;
 
 use crate::error::{NodeError, OrFault, chain_of_causes};
 use crate::node::Node;
 
+/// Prompts of turns that were refused are sealed and named by no row.
+const STRAY_SECONDS: u64 = 3600;
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// Refuses a database that belongs to another chain: a devnet that was started anew with an old node folder.
@@ -54,6 +57,13 @@ impl Node {
                 self.vault.discard(object)?;
             }
         }
+        // A checkpoint that the next one, or the result, replaced just before the crash.
+        let checkpoints = self.vault.list()?.into_iter();
+        for facts in checkpoints.filter(|facts| facts.kind == ObjectKind::Checkpoint) {
+            if !used.contains(&facts.object) {
+                self.vault.remove(facts.object)?;
+            }
+        }
         Ok(())
     }
 
@@ -74,6 +84,7 @@ impl Node {
         }
         self.close_idle_sessions().await?;
         self.remove_ended_uploads().await?;
+        self.remove_stray_uploads(STRAY_SECONDS).await?;
         let mut transaction = self.store.begin().await?;
         transaction.delete_ended_access_tokens(now).await?;
         let day = 24 * 3600;

@@ -43,8 +43,16 @@ impl Node {
             if actions.is_empty() || self.is_stopping() {
                 return Ok(());
             }
+            // What fails, as the publication of one broken job, keeps nobody else's steps waiting.
+            let (due, mut failed) = (actions.len(), 0);
             for action in actions {
-                self.take_step(action).await?;
+                if let Err(error) = self.take_step(action).await {
+                    tracing::error!(error = %chain_of_causes(&error), "settling");
+                    failed += 1;
+                }
+            }
+            if failed == due {
+                return Ok(());
             }
         }
     }

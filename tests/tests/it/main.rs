@@ -1,3 +1,10 @@
 //! Whole-market scenarios, over the built binary.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod break_points;
+mod chain_read;
+mod ground;
+mod leak;
 mod personas;
+mod story;
