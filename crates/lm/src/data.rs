@@ -6,7 +6,13 @@ use crate::error::{Error, Result};
 use crate::random::Random;
 use crate::tokenizer::Tokenizer;
 
+/// A text has at most one control character in so many bytes.
+const CONTROLS_PER: usize = 1000;
+
 /// Checks that bytes are a text that can be trained on or scored: UTF-8, not empty, not binary.
+///
+/// Binary is what holds a zero byte, or more than one control character in a thousand bytes. A stray control character
+/// is common in scanned and converted texts and does no harm: it is a token like any other.
 ///
 /// # Errors
 /// What is wrong and at which byte.
@@ -20,13 +26,17 @@ pub fn check_text(bytes: &[u8]) -> Result<&str> {
     if text.trim().is_empty() {
         return Err(Error::text("is empty: it holds nothing but white space"));
     }
-    let is_binary = |&(_, byte): &(usize, u8)| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
-    match text.bytes().enumerate().find(is_binary) {
-        None => Ok(text),
-        Some((index, byte)) => Err(Error::text(format!(
-            "looks binary: it holds control byte {byte:#04x} at byte {index}"
-        ))),
+    let is_control = |&(_, byte): &(usize, u8)| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
+    let mut controls = text.bytes().enumerate().filter(is_control);
+    let Some((first, byte)) = controls.next() else { return Ok(text) };
+    let others = controls.count();
+    if text.contains('\0') || (others + 1).saturating_mul(CONTROLS_PER) > text.len() {
+        return Err(Error::text(format!(
+            "looks binary: it holds {} control characters, the first ({byte:#04x}) at byte {first}",
+            others + 1
+        )));
     }
+    Ok(text)
 }
 
 /// The token streams of a training: what is learnt from, and what is held out to look at the loss.

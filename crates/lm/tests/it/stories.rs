@@ -151,6 +151,7 @@ fn texts_that_cannot_be_used_are_refused() {
         ("", "empty"),
         (" \n", "empty"),
         ("a\0b", "binary"),
+        ("a few\x02 words", "binary"),
         ("t", "too short"),
     ] {
         let error = evaluate(&bundle, text, &EvaluateOptions::default(), go_on).unwrap_err();

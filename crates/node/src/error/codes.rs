@@ -99,7 +99,7 @@ error_codes! {
         "The text is empty."
         "Send a text with at least one character."
     TextBinary "text_binary" Caller
-        "The file holds control characters that no text has; it looks like a binary file."
+        "The file holds zero bytes or many control characters, as no text does; it looks like a binary file."
         "Send plain text in UTF-8."
     TextNotUtf8 "text_not_utf8" Caller
         "The text is not UTF-8."
