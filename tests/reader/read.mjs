@@ -5,7 +5,7 @@
 // Starts from the factory that the address file names and prints one JSON object: every data NFT that it made, with its
 // store, its datatokens, their births, balances, orders, executions and collectors, and every move of OCEAN.
 import { readFileSync } from 'node:fs'
-import { createPublicClient, getAddress, hexToString, http, keccak256, parseEventLogs, toHex, zeroAddress } from 'viem'
+import { createPublicClient, getAddress, hexToString, http, keccak256, parseEventLogs, sha256, toHex, zeroAddress } from 'viem'
 
 const [rpc, addressFile, artifacts] = process.argv.slice(2)
 const book = JSON.parse(readFileSync(addressFile, 'utf8')).development
@@ -18,6 +18,7 @@ const NAMES = ['posthuman.lineage', 'posthuman.commitment', 'posthuman.node', 'p
 
 const client = createPublicClient({ transport: http(rpc) })
 const read = (address, abi, functionName, ...args) => client.readContract({ address, abi, functionName, args })
+const chainId = await client.getChainId()
 const everything = await client.getLogs({ fromBlock: 0n, toBlock: 'latest' })
 const logsOf = (address, abi, eventName) =>
   parseEventLogs({ abi, eventName, logs: everything.filter((log) => getAddress(log.address) === getAddress(address)) })
@@ -100,6 +101,7 @@ async function nft(address) {
   const metadata = logsOf(address, NFT, 'MetadataCreated')
   return {
     address,
+    did: `did:op:${sha256(toHex(getAddress(address) + chainId)).slice(2)}`,
     owner: await read(address, NFT, 'ownerOf', 1n),
     owners: logsOf(address, NFT, 'Transfer').map((log) => log.args.to),
     store: Object.fromEntries(await Promise.all(NAMES.map(value))),
@@ -111,7 +113,7 @@ async function nft(address) {
 const made = logsOf(book.ERC721Factory, FACTORY, 'NFTCreated').map((log) => log.args.newTokenAddress)
 const ocean = logsOf(book.Ocean, DATATOKEN, 'Transfer')
 const result = {
-  chain_id: await client.getChainId(),
+  chain_id: chainId,
   nfts: await Promise.all(made.map(nft)),
   ocean: ocean.map((log) => ({ tx: log.transactionHash, from: log.args.from, to: log.args.to, value: log.args.value })),
 }

@@ -24,7 +24,12 @@ pub struct Answer {
 /// # Errors
 /// No answer, or one that is no success.
 pub async fn everything(node: &str, wallets: &[Wallet]) -> anyhow::Result<Vec<Answer>> {
-    let mut asked = Asking { node, http: reqwest::Client::new(), token: None, answers: Vec::new() };
+    let mut asked = Asking {
+        node,
+        http: reqwest::Client::new(),
+        token: None,
+        answers: Vec::new(),
+    };
     for path in ["/", "/health", "/metrics", "/api/v1/node"] {
         asked.get(path).await?;
     }
@@ -44,7 +49,9 @@ pub async fn everything(node: &str, wallets: &[Wallet]) -> anyhow::Result<Vec<An
                 asked.get(&format!("/api/v1/jobs/{}{part}", job.id)).await?;
             }
             for output in &job.outputs {
-                asked.get(&format!("/api/v1/jobs/{}/outputs/{}", job.id, output.name)).await?;
+                asked
+                    .get(&format!("/api/v1/jobs/{}/outputs/{}", job.id, output.name))
+                    .await?;
             }
             for part in ["", "/receipts"] {
                 asked.get(&format!("/api/v1/orders/{}{part}", job.order)).await?;
@@ -69,20 +76,44 @@ impl Asking<'_> {
         }
         let response = request.send().await.with_context(|| format!("asking {path}"))?;
         let status = response.status();
-        let body = response.bytes().await.with_context(|| format!("reading {path}"))?.to_vec();
-        ensure!(status.is_success(), "{path} was answered by {status}: {}", String::from_utf8_lossy(&body));
-        self.answers.push(Answer { path: path.to_owned(), body });
+        let body = response
+            .bytes()
+            .await
+            .with_context(|| format!("reading {path}"))?
+            .to_vec();
+        ensure!(
+            status.is_success(),
+            "{path} was answered by {status}: {}",
+            String::from_utf8_lossy(&body)
+        );
+        self.answers.push(Answer {
+            path: path.to_owned(),
+            body,
+        });
         Ok(&self.answers.last().expect("an answer was pushed").body)
     }
 
     async fn sign_in(&mut self, wallet: &Wallet) -> anyhow::Result<()> {
         let info: NodeInfo = serde_json::from_slice(self.get("/api/v1/node").await?)?;
         let address = wallet.address();
-        let NextNonce { nonce } = serde_json::from_slice(self.get(&format!("/api/v1/nonces/{address}")).await?)?;
+        let NextNonce { nonce } =
+            serde_json::from_slice(self.get(&format!("/api/v1/nonces/{address}")).await?)?;
         let message = SignIn::message(info.wallet, info.chain_id, address, nonce);
-        let signature = wallet.sign_message(message.as_bytes())?.as_bytes().to_vec().into();
+        let signature = wallet
+            .sign_message(message.as_bytes())?
+            .as_bytes()
+            .to_vec()
+            .into();
         let request = self.http.post(format!("{}/api/v1/sign-in", self.node));
-        let response = request.json(&SignIn { address, nonce, signature }).send().await?.error_for_status()?;
+        let response = request
+            .json(&SignIn {
+                address,
+                nonce,
+                signature,
+            })
+            .send()
+            .await?
+            .error_for_status()?;
         let token: AccessToken = response.json().await?;
         self.token = Some(token.token);
         Ok(())

@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the repository").to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the package lies in the repository")
+        .to_owned()
 }
 
 /// The packages that `make contracts` installs.
@@ -21,9 +24,16 @@ pub fn contracts() -> PathBuf {
 pub fn binary() -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe().context("this process has no executable")?;
     // Tests lie in `deps/`, one folder below the binaries.
-    let folder = here.parent().and_then(Path::parent).context("the executable of the tests lies in no folder")?;
+    let folder = here
+        .parent()
+        .and_then(Path::parent)
+        .context("the executable of the tests lies in no folder")?;
     let binary = folder.join("posthuman");
-    ensure!(binary.is_file(), "{} is missing: run `cargo build` first, as `make test` does", binary.display());
+    ensure!(
+        binary.is_file(),
+        "{} is missing: run `cargo build` first, as `make test` does",
+        binary.display()
+    );
     Ok(binary)
 }
 
@@ -40,7 +50,11 @@ pub fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
         if kind.is_dir() {
             copy_folder(&source, &target)?;
         } else {
-            ensure!(kind.is_file(), "{} is neither a file nor a folder", source.display());
+            ensure!(
+                kind.is_file(),
+                "{} is neither a file nor a folder",
+                source.display()
+            );
             std::fs::copy(&source, &target).with_context(|| format!("cannot copy {}", source.display()))?;
         }
     }
@@ -52,7 +66,9 @@ pub fn files_under(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            continue;
+        };
         for entry in entries.flatten() {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),

@@ -34,7 +34,11 @@ impl Keys {
             keystore: data.join(format!("keys/{name}.json")),
             password: data.join(format!("keys/{name}.password")),
         };
-        Self { wallet: key("wallet"), receipt_signer: key("receipt-signer"), master_key: key("vault") }
+        Self {
+            wallet: key("wallet"),
+            receipt_signer: key("receipt-signer"),
+            master_key: key("vault"),
+        }
     }
 
     /// Makes those of a data folder: the devnet's node account and two random keys.
@@ -51,7 +55,10 @@ impl Keys {
         wallet.save_keystore(&keys.wallet.keystore, fs::File::open(&keys.wallet.password)?)?;
         let signer = &keys.receipt_signer;
         Wallet::random().save_keystore(&signer.keystore, fs::File::open(&signer.password)?)?;
-        MasterKey::create(&keys.master_key.keystore, &Password::from_file(&keys.master_key.password)?)?;
+        MasterKey::create(
+            &keys.master_key.keystore,
+            &Password::from_file(&keys.master_key.password)?,
+        )?;
         Ok(keys)
     }
 
@@ -60,7 +67,10 @@ impl Keys {
     /// # Errors
     /// No such keystore, or another password.
     pub fn master_key(&self) -> anyhow::Result<MasterKey> {
-        Ok(MasterKey::open(&self.master_key.keystore, &Password::from_file(&self.master_key.password)?)?)
+        Ok(MasterKey::open(
+            &self.master_key.keystore,
+            &Password::from_file(&self.master_key.password)?,
+        )?)
     }
 
     /// Opens the receipt signer's key.
@@ -68,6 +78,9 @@ impl Keys {
     /// # Errors
     /// No such keystore, or another password.
     pub fn receipt_signer(&self) -> anyhow::Result<Wallet> {
-        Ok(Wallet::from_keystore_file(&self.receipt_signer.keystore, &self.receipt_signer.password)?)
+        Ok(Wallet::from_keystore_file(
+            &self.receipt_signer.keystore,
+            &self.receipt_signer.password,
+        )?)
     }
 }

@@ -61,7 +61,10 @@ pub struct MarketSetup {
 impl MarketSetup {
     /// A node that dies by SIGKILL at a break point.
     pub fn dying_at(break_point: &str) -> Self {
-        Self { environment: vec![("POSTHUMAN_BREAK_POINT".into(), break_point.into())], ..Self::default() }
+        Self {
+            environment: vec![("POSTHUMAN_BREAK_POINT".into(), break_point.into())],
+            ..Self::default()
+        }
     }
 }
 
@@ -114,7 +117,11 @@ impl TestMarket {
 
     async fn open(folder: TempDir, setup: MarketSetup) -> anyhow::Result<Self> {
         let data = folder.path().to_owned();
-        let options = DevnetOptions { contracts: contracts(), mine_every: None, ..DevnetOptions::kept(data.clone(), 0) };
+        let options = DevnetOptions {
+            contracts: contracts(),
+            mine_every: None,
+            ..DevnetOptions::kept(data.clone(), 0)
+        };
         let devnet = Devnet::start(options).await?;
         let setup = NodeSetup {
             log: data.join("node.log"),
@@ -126,7 +133,12 @@ impl TestMarket {
             flags: setup.flags,
             environment: setup.environment,
         };
-        Ok(Self { node: None, devnet, setup, folder })
+        Ok(Self {
+            node: None,
+            devnet,
+            setup,
+            folder,
+        })
     }
 
     /// What the node is started with the next time; change it between a stop and a start.
@@ -283,7 +295,11 @@ impl Frozen {
 /// The texts are not installed.
 pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
     let texts = vec![Text::text(texts::chapter(1)?), Text::held_out(texts::chapter(2)?)];
-    Ok(Work { did: blank.clone(), texts, parameters: Parameters::Train(texts::tiny_root(name)) })
+    Ok(Work {
+        did: blank.clone(),
+        texts,
+        parameters: Parameters::Train(texts::tiny_root(name)),
+    })
 }
 
 /// What a training of a child in about a second asks for, from the second chapter.
@@ -292,7 +308,11 @@ pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
 /// The texts are not installed.
 pub fn tiny_child_work(parent: &Did, name: &str) -> anyhow::Result<Work> {
     let texts = vec![Text::text(texts::chapter(2)?)];
-    Ok(Work { did: parent.clone(), texts, parameters: Parameters::Train(texts::tiny_child(name)) })
+    Ok(Work {
+        did: parent.clone(),
+        texts,
+        parameters: Parameters::Train(texts::tiny_child(name)),
+    })
 }
 
 /// Buys one datatoken and has the work done that it describes, which must be a training.
@@ -300,14 +320,21 @@ pub fn tiny_child_work(parent: &Did, name: &str) -> anyhow::Result<Work> {
 /// # Errors
 /// Whatever the market refuses.
 pub async fn buy_and_train(market: &Market, work: Work) -> anyhow::Result<Trained> {
-    let Parameters::Train(parameters) = work.parameters else { anyhow::bail!("the work is no training") };
+    let Parameters::Train(parameters) = work.parameters else {
+        anyhow::bail!("the work is no training")
+    };
     let quiet = &mut |_: Event<'_>| {};
     market.buy(&work.did, Amount::tokens(1), None, quiet).await?;
-    Ok(market.train(&work.did, work.texts, parameters, None, quiet).await?)
+    Ok(market
+        .train(&work.did, work.texts, parameters, None, quiet)
+        .await?)
 }
 
 fn new_folder() -> anyhow::Result<TempDir> {
-    tempfile::Builder::new().prefix("posthuman-e2e-").tempdir().context("cannot make a folder for a market")
+    tempfile::Builder::new()
+        .prefix("posthuman-e2e-")
+        .tempdir()
+        .context("cannot make a folder for a market")
 }
 
 /// Path of the newest state that a kept devnet wrote.

@@ -68,7 +68,11 @@ impl NodeProcess {
     /// # Errors
     /// The binary was not built.
     pub fn spawn(setup: &NodeSetup) -> anyhow::Result<Self> {
-        let log = File::options().create(true).append(true).open(&setup.log).context("cannot open the node's log")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&setup.log)
+            .context("cannot open the node's log")?;
         let mut command = posthuman_command()?;
         command.args(["--json", "node", "--end-with-parent", "--rpc", &setup.rpc]);
         command.args(["--port", &setup.port.to_string()]);
@@ -96,7 +100,12 @@ impl NodeProcess {
                 let _ = sender.send(line);
             }
         });
-        Ok(Self { process, line, url: None, log: setup.log.clone() })
+        Ok(Self {
+            process,
+            line,
+            url: None,
+            log: setup.log.clone(),
+        })
     }
 
     /// Waits until it serves, and answers its address.
@@ -109,14 +118,21 @@ impl NodeProcess {
         }
         let line = match self.line.recv_timeout(START) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => bail!("the node says nothing; its log ends with\n{}", self.last_words()),
+            Err(RecvTimeoutError::Timeout) => {
+                bail!("the node says nothing; its log ends with\n{}", self.last_words())
+            }
             Err(RecvTimeoutError::Disconnected) => {
                 let status = self.process.wait(STOP);
-                bail!("the node ended ({status:?}) before it served; its log ends with\n{}", self.last_words());
+                bail!(
+                    "the node ended ({status:?}) before it served; its log ends with\n{}",
+                    self.last_words()
+                );
             }
         };
         let said: Value = serde_json::from_str(&line).with_context(|| format!("the node said `{line}`"))?;
-        let url = said["url"].as_str().with_context(|| format!("the node said no address: `{line}`"))?;
+        let url = said["url"]
+            .as_str()
+            .with_context(|| format!("the node said no address: `{line}`"))?;
         self.url = Some(url.to_owned());
         Ok(url.to_owned())
     }
@@ -126,7 +142,9 @@ impl NodeProcess {
     /// # Panics
     /// Before it was waited for by [`NodeProcess::wait_ready`].
     pub fn url(&self) -> &str {
-        self.url.as_deref().expect("a node is waited for before it is used")
+        self.url
+            .as_deref()
+            .expect("a node is waited for before it is used")
     }
 
     /// The process.

@@ -28,7 +28,7 @@ const SHOWN: usize = 40;
 pub struct Played {
     /// The object on the last line of stdout.
     pub said: Value,
-    /// What the data folder held at any time while it played.
+    /// What the folder held at any time while it played, the chain's left out.
     pub recording: Recording,
     process: Process,
     lines: Receiver<String>,
@@ -42,11 +42,18 @@ impl Played {
     /// # Errors
     /// It fails, says no JSON, or takes longer than 40 minutes.
     pub fn play() -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("posthuman-e2e-story-").tempdir()?;
+        let folder = tempfile::Builder::new()
+            .prefix("posthuman-e2e-story-")
+            .tempdir()?;
         let (data, stderr) = (folder.path().join("data"), folder.path().join("demo.err"));
         let mut command = posthuman_command()?;
         command.args(["demo", "--json", "--keep", "--data"]).arg(&data);
-        let recorder = Recorder::start(data.clone(), data.join("devnet"));
+        // Whatever it writes aside is searched as well.
+        let scratch = folder.path().join("scratch");
+        std::fs::create_dir(&scratch)?;
+        command.env("TMPDIR", &scratch);
+        // The chain forgets nothing, so that what it holds at the end is what it ever held.
+        let recorder = Recorder::start(folder.path().to_owned(), data.join("devnet"));
         let mut process = Process::spawn(command, Stdio::piped(), File::create(&stderr)?.into())?;
         let stdout = process.child().stdout.take().context("the demo has no stdout")?;
         let (sender, lines) = channel();
@@ -58,9 +65,19 @@ impl Played {
         });
         let Ok((said, printed)) = read_object(&lines) else {
             let status = process.wait(Duration::from_secs(5));
-            bail!("the demo tells no story ({status:?}); its stderr ends with\n{}", tail(&stderr, SHOWN));
+            bail!(
+                "the demo tells no story ({status:?}); its stderr ends with\n{}",
+                tail(&stderr, SHOWN)
+            );
         };
-        Ok(Self { said, recording: recorder.finish()?, process, lines, printed, folder })
+        Ok(Self {
+            said,
+            recording: recorder.finish()?,
+            process,
+            lines,
+            printed,
+            folder,
+        })
     }
 
     /// The data folder.
@@ -68,7 +85,7 @@ impl Played {
         self.folder.path().join("data")
     }
 
-    /// Everything that the story left: the data folder and what the binary wrote to stderr.
+    /// Everything that the story left: the data folder, what the binary wrote to stderr, what it wrote aside.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }

