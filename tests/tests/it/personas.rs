@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use e2e::files::{binary, contracts, repository, tail};
 use e2e::pages::{Block, Page};
+use e2e::process::{Process, posthuman_command};
 use serde_json::Value;
 
 const PAGES: [&str; 5] = ["alice", "bob", "charlie", "derek", "elena"];
@@ -20,16 +22,20 @@ fn the_pages_of_all_personas_do_what_they_say() {
     fs::create_dir(&work).unwrap();
     for name in PAGES {
         let page = Page::read(&repository().join(format!("docs/{name}.md"))).unwrap();
-        assert!(!page.blocks.is_empty(), "{} has no block to run", page.path.display());
+        assert!(
+            !page.blocks.is_empty(),
+            "{} has no block to run",
+            page.path.display()
+        );
         let outputs = folder.path().join(name);
         fs::create_dir(&outputs).unwrap();
         follow(&page, &market, &work, &outputs);
     }
 }
 
-/// A market that `posthuman dev` keeps in a folder; it ends with this value.
+/// A market that `posthuman dev` keeps in a folder; it is killed with this value, as a crash would do it.
 struct Dev {
-    process: Child,
+    _process: Process,
     data: PathBuf,
     rpc: String,
     node: String,
@@ -38,49 +44,46 @@ struct Dev {
 
 impl Dev {
     fn start(data: &Path) -> Self {
-        fs::create_dir(data).unwrap();
         let log = data.with_extension("log");
-        let mut process = Command::new(binary())
+        let mut command = posthuman_command().unwrap();
+        command
             .args(["--json", "dev", "--rpc-port", "0", "--port", "0", "--data"])
-            .arg(data)
-            .arg("--contracts")
-            .arg(repository().join("contracts"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
+            .arg(data);
+        let errors = File::create(&log).unwrap();
+        let mut process = Process::spawn(command, Stdio::piped(), errors.into()).unwrap();
         let mut line = String::new();
-        let stdout = process.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let Ok(said) = serde_json::from_str::<Value>(&line) else {
-            // Its end is the only other reason for an end of its output.
-            let _ = process.kill();
-            panic!("`posthuman dev` does not serve:\n{}", tail(&log));
-        };
+        // It says one line when it serves, and nothing if it ends before.
+        BufReader::new(process.child().stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let said: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|_| panic!("`posthuman dev` does not serve:\n{}", tail(&log, SHOWN)));
         let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
-        let (rpc, node) = (text("/devnet/rpc"), text("/node/url"));
-        Self { process, data: data.to_owned(), rpc, node, address_file: text("/devnet/address_file") }
-    }
-}
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        // Killed as a crash would do it; the chain ends with its parent.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        let (rpc, node, address_file) = (
+            text("/devnet/rpc"),
+            text("/node/url"),
+            text("/devnet/address_file"),
+        );
+        Self {
+            _process: process,
+            data: data.to_owned(),
+            rpc,
+            node,
+            address_file,
+        }
     }
 }
 
 fn follow(page: &Page, market: &Dev, work: &Path, outputs: &Path) {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(binary().parent().unwrap().to_owned()).chain(std::env::split_paths(&path));
+    let folders =
+        std::iter::once(binary().unwrap().parent().unwrap().to_owned()).chain(std::env::split_paths(&path));
     let status = Command::new("sh")
         .arg("-c")
         .arg(page.script(outputs))
         .current_dir(work)
         .env("PATH", std::env::join_paths(folders).unwrap())
-        .env("TEXTS", repository().join("contracts/node_modules/@stdlib"))
+        .env("TEXTS", contracts().join("node_modules/@stdlib"))
         .env("DATA", &market.data)
         .env("POSTHUMAN_RPC", &market.rpc)
         .env("POSTHUMAN_NODE", &market.node)
@@ -90,28 +93,45 @@ fn follow(page: &Page, market: &Dev, work: &Path, outputs: &Path) {
         .stdin(Stdio::null())
         .status()
         .unwrap();
-    let ran = (0..page.blocks.len()).take_while(|index| outputs.join(format!("{index}.out")).exists()).count();
+    let ran = (0..page.blocks.len())
+        .take_while(|index| outputs.join(format!("{index}.out")).exists())
+        .count();
     // The last block that ran is the one that failed: what it wrote is told with its failure.
-    let whole = if status.success() { ran } else { ran.saturating_sub(1) };
+    let whole = if status.success() {
+        ran
+    } else {
+        ran.saturating_sub(1)
+    };
     for (index, block) in page.blocks.iter().enumerate().take(whole) {
         compare(page, index, block, outputs);
     }
-    assert!(status.success(), "{status} in {}", failure(page, whole, market, outputs));
-    assert_eq!(ran, page.blocks.len(), "{}: not every block was run", page.path.display());
+    assert!(
+        status.success(),
+        "{status} in {}",
+        failure(page, whole, market, outputs)
+    );
+    assert_eq!(
+        ran,
+        page.blocks.len(),
+        "{}: not every block was run",
+        page.path.display()
+    );
 }
 
 fn compare(page: &Page, index: usize, block: &Block, outputs: &Path) {
     let output = fs::read_to_string(outputs.join(format!("{index}.out"))).unwrap();
     if let Some(missing) = block.missing(&output) {
-        let errors = tail(&outputs.join(format!("{index}.err")));
+        let errors = tail(&outputs.join(format!("{index}.err")), SHOWN);
         let place = format!("{}:{}", page.path.display(), block.line);
         panic!("{place}: the page says\n  {missing}\nand the commands wrote\n{output}\nstderr:\n{errors}");
     }
 }
 
 fn failure(page: &Page, index: usize, market: &Dev, outputs: &Path) -> String {
-    let Some(block) = page.blocks.get(index) else { return page.path.display().to_string() };
-    let part = |end: &str| tail(&outputs.join(format!("{index}.{end}")));
+    let Some(block) = page.blocks.get(index) else {
+        return page.path.display().to_string();
+    };
+    let part = |end: &str| tail(&outputs.join(format!("{index}.{end}")), SHOWN);
     format!(
         "{}:{}\n{}\nstdout:\n{}\nstderr:\n{}\nlog of the market:\n{}",
         page.path.display(),
@@ -119,24 +139,6 @@ fn failure(page: &Page, index: usize, market: &Dev, outputs: &Path) -> String {
         block.script,
         part("out"),
         part("err"),
-        tail(&market.data.with_extension("log"))
+        tail(&market.data.with_extension("log"), SHOWN)
     )
-}
-
-fn tail(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
-}
-
-/// The binary that the same build put beside the tests.
-fn binary() -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let binary = here.parent().and_then(Path::parent).unwrap().join("posthuman");
-    assert!(binary.is_file(), "{} is missing: run `cargo build` first, as `make test` does", binary.display());
-    binary
-}
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
