@@ -294,7 +294,7 @@ impl Frozen {
 /// # Errors
 /// The texts are not installed.
 pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
-    let texts = vec![Text::text(texts::chapter(1)?), Text::held_out(texts::chapter(2)?)];
+    let texts = vec![Text::new(texts::chapter(1)?), Text::held_out(texts::chapter(2)?)];
     Ok(Work {
         did: blank.clone(),
         texts,
@@ -307,7 +307,7 @@ pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
 /// # Errors
 /// The texts are not installed.
 pub fn tiny_child_work(parent: &Did, name: &str) -> anyhow::Result<Work> {
-    let texts = vec![Text::text(texts::chapter(2)?)];
+    let texts = vec![Text::new(texts::chapter(2)?)];
     Ok(Work {
         did: parent.clone(),
         texts,
