@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use posthuman_chain::ChainError;
 use posthuman_types::receipt::SignedRefusal;
-use posthuman_types::{Amount, Did, ErrorClass, JobId, JobState};
+use posthuman_types::{Address, Amount, Did, ErrorClass, JobId, JobState};
 
 /// A failure of the client library. `Display` tells its own level, the cause is in `source`.
 #[derive(Debug, thiserror::Error)]
@@ -65,21 +65,8 @@ pub enum MarketError {
         limit: Amount,
     },
     /// A balance that does not suffice. Nothing was paid.
-    #[error("{what} needs {need} base units of {token} and {holder} has {have}; {remedy}")]
-    Balance {
-        /// What was to be paid.
-        what: &'static str,
-        /// Name of the token, or its address.
-        token: String,
-        /// Whose balance.
-        holder: posthuman_types::Address,
-        /// How much is needed.
-        need: Amount,
-        /// How much is there.
-        have: Amount,
-        /// What to do.
-        remedy: String,
-    },
+    #[error(transparent)]
+    Balance(Box<Shortage>),
     /// An asset that nobody sells.
     #[error("{did} is not for sale{why}; see `posthuman asset show {did}`, or ask a holder to open a sale")]
     NotForSale {
@@ -142,7 +129,7 @@ impl MarketError {
             Self::Strange { .. } => "node_strange",
             Self::Untrue { .. } => "node_untrue",
             Self::TooExpensive { .. } => "too_expensive",
-            Self::Balance { .. } => "balance",
+            Self::Balance(_) => "balance",
             Self::NotForSale { .. } => "not_for_sale",
             Self::JobEnded { code, .. } => code,
             Self::File { .. } => "file",
@@ -166,7 +153,7 @@ impl MarketError {
             | Self::Local { .. } => ErrorClass::Caller,
             Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,
             Self::Untrue { .. } => ErrorClass::Unauthorized,
-            Self::TooExpensive { .. } | Self::Balance { .. } => ErrorClass::Payment,
+            Self::TooExpensive { .. } | Self::Balance(_) => ErrorClass::Payment,
             Self::NotForSale { .. } => ErrorClass::NotFound,
             Self::JobEnded { state, .. } => match state {
                 JobState::Failed => ErrorClass::Unavailable,
@@ -200,6 +187,24 @@ pub struct NodeAnswer {
     pub class: ErrorClass,
     /// The signed refusal, where a paid order was turned away.
     pub refusal: Option<SignedRefusal>,
+}
+
+/// A balance that does not suffice.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what} needs {need} base units of {token} and {holder} has {have}; {remedy}")]
+pub struct Shortage {
+    /// What was to be paid.
+    pub what: &'static str,
+    /// The token.
+    pub token: Address,
+    /// Whose balance.
+    pub holder: Address,
+    /// How much is needed.
+    pub need: Amount,
+    /// How much is there.
+    pub have: Amount,
+    /// What to do.
+    pub remedy: String,
 }
 
 fn state_word(state: JobState) -> &'static str {

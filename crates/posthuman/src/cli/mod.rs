@@ -42,6 +42,8 @@ mod settings_page;
 mod token;
 mod train;
 mod training;
+#[cfg(feature = "node")]
+mod vault;
 mod verify;
 mod wallet;
 
@@ -117,6 +119,9 @@ enum Command {
     Token(token::Args),
     /// Train a model on a text; the result is a new model.
     Train(train::Args),
+    /// The vault of a node: make a master key, check, rotate.
+    #[cfg(feature = "node")]
+    Vault(vault::Args),
     /// Check a receipt against the chain.
     Verify(verify::Args),
     /// Wallets: create, show, import, fund, list.
@@ -192,6 +197,8 @@ async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
         Command::Settings(args) => args.run(context),
         Command::Token(args) => args.run(context).await,
         Command::Train(args) => args.run(context).await,
+        #[cfg(feature = "node")]
+        Command::Vault(args) => args.run(context).await,
         Command::Verify(args) => args.run(context).await,
         Command::Wallet(args) => args.run(context).await,
         #[cfg(feature = "node")]

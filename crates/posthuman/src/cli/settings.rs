@@ -38,6 +38,8 @@ pub(crate) enum Scope {
     Data,
     /// Commands that run workers.
     Worker,
+    /// Commands that open the vault.
+    Vault,
     /// Commands that start a node.
     Node,
     /// Commands that start a devnet.
@@ -70,7 +72,7 @@ impl Setting {
             .help(format!("{}{default} [env: {}]", self.doc, self.variable()))
             .help_heading(match self.scope {
                 Scope::Everywhere => "Settings",
-                Scope::Data | Scope::Worker | Scope::Node => "Settings of the node",
+                Scope::Data | Scope::Worker | Scope::Vault | Scope::Node => "Settings of the node",
                 Scope::Devnet => "Settings of the devnet",
             })
     }
@@ -85,21 +87,42 @@ pub(crate) fn add_flags(mut command: Command) -> Command {
         command = command.arg(setting.argument().global(true));
     }
     for (name, scopes) in [
-        ("node", &[Scope::Data, Scope::Worker, Scope::Node][..]),
+        (
+            "node",
+            &[Scope::Data, Scope::Worker, Scope::Vault, Scope::Node][..],
+        ),
         ("devnet", &[Scope::Data, Scope::Devnet]),
-        ("dev", &[Scope::Data, Scope::Worker, Scope::Node, Scope::Devnet]),
+        (
+            "dev",
+            &[
+                Scope::Data,
+                Scope::Worker,
+                Scope::Vault,
+                Scope::Node,
+                Scope::Devnet,
+            ],
+        ),
         ("demo", &[Scope::Data, Scope::Worker, Scope::Devnet]),
-        ("verify", &[Scope::Worker]),
+        ("vault", &[Scope::Data, Scope::Vault]),
+        ("verify", &[Scope::Worker, Scope::Vault]),
     ] {
         if command.find_subcommand(name).is_some() {
             let flags = SETTINGS
                 .iter()
                 .filter(|setting| scopes.contains(&setting.scope))
                 .map(Setting::argument);
-            command = command.mut_subcommand(name, |sub| sub.args(flags));
+            command = command.mut_subcommand(name, |sub| with_flags(sub, flags.collect()));
         }
     }
     command
+}
+
+/// Flags stand behind the last word of a command.
+fn with_flags(command: Command, flags: Vec<Arg>) -> Command {
+    if command.has_subcommands() {
+        return command.mut_subcommands(|sub| with_flags(sub, flags.clone()));
+    }
+    command.args(flags)
 }
 
 /// A setting that cannot be used.

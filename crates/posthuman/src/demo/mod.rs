@@ -46,9 +46,9 @@ pub(crate) async fn play(stage: &Stage, tell: &mut Tell) -> anyhow::Result<Story
     let mut story = Story::begin(stage, &cast);
     let m1 = alice::publish(&cast, &texts, &mut story, tell).await?;
     let m2 = bob::fine_tune(&cast, &texts, &m1, &mut story, tell).await?;
-    rewards::of_bob(&cast, &m1, &m2, tell).await?;
+    rewards::of_bob(&cast, &m1, &m2, &story, tell).await?;
     let m3 = charlie::fine_tune(&cast, &texts, &m2, &mut story, tell).await?;
-    rewards::of_charlie(&cast, [&m1, &m2, &m3], tell).await?;
+    rewards::of_charlie(&cast, [&m1, &m2, &m3], &story, tell).await?;
     derek::infer(&cast, &m3, &mut story, tell).await?;
     elena::evaluate(&cast, &texts, [&m1, &m2, &m3], &mut story, tell).await?;
     proof::verify_all(stage, &cast, &mut story, tell).await?;

@@ -7,25 +7,36 @@ use posthuman_chain::birth_mint;
 use posthuman_types::api::Asset;
 use posthuman_types::{Address, U256};
 
-use super::story::Tell;
+use super::story::{Story, Tell};
 use super::{Cast, numbers};
 use crate::Trained;
 use crate::cli::asset::{percent, whole};
 
 /// M2's birth mint.
-pub(super) async fn of_bob(cast: &Cast, m1: &Trained, m2: &Trained, tell: &mut Tell) -> anyhow::Result<()> {
+pub(super) async fn of_bob(
+    cast: &Cast,
+    m1: &Trained,
+    m2: &Trained,
+    story: &Story,
+    tell: &mut Tell,
+) -> anyhow::Result<()> {
     tell.step("3. Rewards at birth");
     tell.line(format!(
         "M1 fixed the parent share of its line at {}.",
         percent(numbers::SHARE_BPS)
     ));
-    check(cast, &m1.model, &m2.model, tell).await
+    check(cast, &m1.model, &m2.model, story, tell).await
 }
 
 /// M3's birth mint: what Alice, Bob and Charlie end with.
-pub(super) async fn of_charlie(cast: &Cast, line: [&Trained; 3], tell: &mut Tell) -> anyhow::Result<()> {
+pub(super) async fn of_charlie(
+    cast: &Cast,
+    line: [&Trained; 3],
+    story: &Story,
+    tell: &mut Tell,
+) -> anyhow::Result<()> {
     let [_, m2, m3] = line;
-    check(cast, &m2.model, &m3.model, tell).await?;
+    check(cast, &m2.model, &m3.model, story, tell).await?;
     let chain = cast.alice.chain();
     let token = chain.token(m3.model.datatoken);
     let total = token.total_supply().await?;
@@ -47,7 +58,13 @@ pub(super) async fn of_charlie(cast: &Cast, line: [&Trained; 3], tell: &mut Tell
 }
 
 /// Computes a birth mint anew and compares it with what the chain and the node say.
-async fn check(cast: &Cast, parent: &Asset, child: &Asset, tell: &mut Tell) -> anyhow::Result<()> {
+async fn check(
+    cast: &Cast,
+    parent: &Asset,
+    child: &Asset,
+    story: &Story,
+    tell: &mut Tell,
+) -> anyhow::Result<()> {
     let royalties = cast.alice.royalties(&child.did).await?;
     ensure!(
         !royalties.collector_changed,
@@ -94,14 +111,18 @@ async fn check(cast: &Cast, parent: &Asset, child: &Asset, tell: &mut Tell) -> a
         parent.name
     ));
     for (address, amount) in &minted {
-        tell.line(format!("  {} to {address}", whole((*amount).into())));
+        tell.line(format!(
+            "  {} to {}",
+            whole((*amount).into()),
+            story.name(*address)
+        ));
     }
     for payee in &royalties.payees {
         tell.line(format!(
             "  income of {}: {} to {}",
             child.name,
             percent(payee.share_bps),
-            payee.address
+            story.name(payee.address)
         ));
     }
     Ok(())

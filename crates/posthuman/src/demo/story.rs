@@ -43,7 +43,7 @@ pub(crate) struct Story {
     devnet: Value,
     node: Value,
     wallets: BTreeMap<&'static str, String>,
-    names: BTreeMap<Address, &'static str>,
+    names: BTreeMap<Address, String>,
     models: Vec<Value>,
     orders: Vec<Value>,
     pub(super) inference: Value,
@@ -75,7 +75,7 @@ impl Story {
                 .collect(),
             names: people
                 .iter()
-                .map(|(name, market)| (market.address(), *name))
+                .map(|(name, market)| (market.address(), (*name).to_owned()))
                 .collect(),
             models: Vec::new(),
             orders: Vec::new(),
@@ -93,7 +93,8 @@ impl Story {
     pub(super) fn name(&self, address: Address) -> String {
         self.names
             .get(&address)
-            .map_or_else(|| address.to_string(), |name| (*name).to_owned())
+            .cloned()
+            .unwrap_or_else(|| address.to_string())
     }
 
     /// Notes a job with its order and its receipt.
@@ -134,6 +135,10 @@ impl Story {
             .iter()
             .map(|payee| (payee.address.to_string(), payee.share_bps))
             .collect();
+        self.names.insert(
+            royalties.birth_collector,
+            format!("the payment collector of {}", model.name),
+        );
         self.models.push(json!({
             "name": model.name,
             "did": model.did,

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{Event, Listener, Market};
 use crate::MarketError;
+use crate::error::Shortage;
 
 /// Datatokens that were bought.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -162,14 +163,14 @@ impl Market {
         if have >= need.0 {
             return Ok(());
         }
-        Err(MarketError::Balance {
+        Err(MarketError::Balance(Box::new(Shortage {
             what,
-            token: token.to_string(),
+            token,
             holder: self.address(),
             need,
             have: Amount(have),
             remedy: remedy.to_owned(),
-        })
+        })))
     }
 
     pub(super) async fn send_call(

@@ -31,6 +31,7 @@ pub use collect::Collected;
 pub use evaluate::{Evaluation, EvaluationOutput, Segment};
 pub use order::{Offer, Work};
 pub use sell::Selling;
+#[cfg(feature = "cli")]
 pub(crate) use session::session_parameters;
 pub use session::{Session, SessionEnd, Turn};
 pub use train::Trained;
@@ -82,6 +83,10 @@ pub struct Text {
 
 impl Text {
     /// The text that is trained on or scored.
+    #[expect(
+        clippy::self_named_constructors,
+        reason = "named as the input it is, beside `held_out`"
+    )]
     pub fn text(bytes: impl Into<Bytes>) -> Self {
         Self {
             name: "text",

@@ -1,6 +1,6 @@
 //! The list itself.
 
-use super::Scope::{Data, Devnet, Everywhere, Node, Worker};
+use super::Scope::{Data, Devnet, Everywhere, Node, Vault, Worker};
 use super::{Scope, Setting};
 
 /// All settings, in the order in which help and documentation show them.
@@ -119,14 +119,14 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "File with the password of the receipt signer's keystore.",
     ),
     setting(
-        Worker,
+        Vault,
         "master-key",
         "FILE",
         "",
         "Keystore file of the key that wraps the vault's keys. Apart from the wallet and the receipt signer.",
     ),
     setting(
-        Worker,
+        Vault,
         "master-key-password-file",
         "FILE",
         "",

@@ -14,12 +14,16 @@ pub(crate) fn markdown() -> String {
     for (title, scope) in [
         ("Of every command", Scope::Everywhere),
         (
-            "Of commands that keep data (`node`, `dev`, `devnet`, `demo`)",
+            "Of commands that keep data (`node`, `dev`, `devnet`, `demo`, `vault`)",
             Scope::Data,
         ),
         (
             "Of commands that run workers (`node`, `dev`, `demo`, `verify --rerun`)",
             Scope::Worker,
+        ),
+        (
+            "Of commands that open the vault (`node`, `dev`, `verify --rerun`, `vault`)",
+            Scope::Vault,
         ),
         ("Of the node (`node`, `dev`)", Scope::Node),
         ("Of the devnet (`devnet`, `dev`, `demo`)", Scope::Devnet),
