@@ -294,7 +294,7 @@ impl Frozen {
 /// # Errors
 /// The texts are not installed.
 pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
-    let texts = vec![Text::new(texts::chapter(1)?), Text::held_out(texts::chapter(2)?)];
+    let texts = vec![text("text", 1)?, text("held_out", 2)?];
     Ok(Work {
         did: blank.clone(),
         texts,
@@ -307,7 +307,7 @@ pub fn tiny_root_work(blank: &Did, name: &str) -> anyhow::Result<Work> {
 /// # Errors
 /// The texts are not installed.
 pub fn tiny_child_work(parent: &Did, name: &str) -> anyhow::Result<Work> {
-    let texts = vec![Text::new(texts::chapter(2)?)];
+    let texts = vec![text("text", 2)?];
     Ok(Work {
         did: parent.clone(),
         texts,
@@ -328,6 +328,10 @@ pub async fn buy_and_train(market: &Market, work: Work) -> anyhow::Result<Traine
     Ok(market
         .train(&work.did, work.texts, parameters, None, quiet)
         .await?)
+}
+
+fn text(name: &'static str, chapter: u32) -> anyhow::Result<Text> {
+    Ok(Text { name, bytes: texts::chapter(chapter)?.into() })
 }
 
 fn new_folder() -> anyhow::Result<TempDir> {
