@@ -40,9 +40,13 @@ impl Page {
     /// # Errors
     /// No such file, or a fence of `sh` or `text` that means nothing.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the page {}", path.display()))?;
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the page {}", path.display()))?;
         let blocks = parse(&text).with_context(|| format!("cannot use the page {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), blocks })
+        Ok(Self {
+            path: path.to_owned(),
+            blocks,
+        })
     }
 
     /// One script of all blocks, for `sh`: the blocks share their variables, and the first command that fails ends it.
@@ -62,7 +66,10 @@ impl Block {
     /// The first documented line that the output does not have where it should.
     pub fn missing(&self, output: &str) -> Option<&str> {
         let mut lines = output.lines();
-        self.expected.iter().map(String::as_str).find(|expected| !lines.any(|line| fits(line, expected)))
+        self.expected
+            .iter()
+            .map(String::as_str)
+            .find(|expected| !lines.any(|line| fits(line, expected)))
     }
 }
 
@@ -71,21 +78,40 @@ fn parse(text: &str) -> anyhow::Result<Vec<Block>> {
     let mut compared = false;
     let mut lines = text.lines().enumerate();
     while let Some((index, line)) = lines.next() {
-        let Some(kind) = line.strip_prefix("```") else { continue };
-        let body: Vec<&str> = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "```").collect();
+        let Some(kind) = line.strip_prefix("```") else {
+            continue;
+        };
+        let body: Vec<&str> = lines
+            .by_ref()
+            .map(|(_, line)| line)
+            .take_while(|line| *line != "```")
+            .collect();
         match kind {
             "sh" => {
                 let script = body.iter().map(|line| format!("{line}\n")).collect();
-                blocks.push(Block { line: index + 1, script, expected: Vec::new() });
+                blocks.push(Block {
+                    line: index + 1,
+                    script,
+                    expected: Vec::new(),
+                });
                 compared = true;
             }
             "text" if compared => {
                 let block = blocks.last_mut().expect("a block that is compared was pushed");
-                block.expected.extend(body.iter().filter(|line| !line.trim().is_empty()).map(|line| (*line).to_owned()));
+                block.expected.extend(
+                    body.iter()
+                        .filter(|line| !line.trim().is_empty())
+                        .map(|line| (*line).to_owned()),
+                );
             }
-            "text" => bail!("the text at line {} follows no block that is run; call it `text sample`", index + 1),
+            "text" => bail!(
+                "the text at line {} follows no block that is run; call it `text sample`",
+                index + 1
+            ),
             FOR_PEOPLE => compared = false,
-            other if other.starts_with("sh") => bail!("`{other}` at line {}: write sh or {FOR_PEOPLE}", index + 1),
+            other if other.starts_with("sh") => {
+                bail!("`{other}` at line {}: write sh or {FOR_PEOPLE}", index + 1)
+            }
             _ => {}
         }
     }
@@ -97,12 +123,20 @@ fn fits(line: &str, expected: &str) -> bool {
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
     let expected = expected.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut parts = expected.split(ANYTHING);
-    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else { return false };
-    let Some(last) = expected.rsplit(ANYTHING).next().filter(|_| expected.contains(ANYTHING)) else {
+    let Some(mut rest) = parts.next().and_then(|first| line.strip_prefix(first)) else {
+        return false;
+    };
+    let Some(last) = expected
+        .rsplit(ANYTHING)
+        .next()
+        .filter(|_| expected.contains(ANYTHING))
+    else {
         return rest.is_empty();
     };
     for part in parts {
-        let Some(found) = rest.find(part) else { return false };
+        let Some(found) = rest.find(part) else {
+            return false;
+        };
         rest = &rest[found + part.len()..];
     }
     line.ends_with(last)
@@ -120,7 +154,10 @@ mod tests {
         assert_eq!(blocks.len(), 2);
         assert_eq!((blocks[0].line, blocks[0].script.as_str()), (3, "a=1\n"));
         assert_eq!(blocks[0].expected, ["one …", "two"]);
-        assert_eq!((blocks[1].script.as_str(), blocks[1].expected.len()), ("echo $a\n", 0));
+        assert_eq!(
+            (blocks[1].script.as_str(), blocks[1].expected.len()),
+            ("echo $a\n", 0)
+        );
     }
 
     #[test]
@@ -143,7 +180,10 @@ mod tests {
 
     #[test]
     fn lines_are_looked_for_in_their_order() {
-        let block = Block { expected: vec!["one".to_owned(), "two …".to_owned()], ..Block::default() };
+        let block = Block {
+            expected: vec!["one".to_owned(), "two …".to_owned()],
+            ..Block::default()
+        };
         assert_eq!(block.missing("zero\none\ntwo 2\n"), None);
         assert_eq!(block.missing("two 2\none\n"), Some("two …"));
         assert_eq!(block.missing(""), Some("one"));
@@ -152,10 +192,20 @@ mod tests {
     #[test]
     fn a_script_stops_where_a_block_fails() {
         let folder = tempfile::tempdir().unwrap();
-        let page = Page { path: PathBuf::new(), blocks: parse("```sh\na=1\n```\n```sh\necho $a\nfalse\n```\n```sh\necho no\n```\n").unwrap() };
-        let status = std::process::Command::new("sh").arg("-c").arg(page.script(folder.path())).status().unwrap();
+        let page = Page {
+            path: PathBuf::new(),
+            blocks: parse("```sh\na=1\n```\n```sh\necho $a\nfalse\n```\n```sh\necho no\n```\n").unwrap(),
+        };
+        let status = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(page.script(folder.path()))
+            .status()
+            .unwrap();
         assert!(!status.success());
-        assert_eq!(std::fs::read_to_string(folder.path().join("1.out")).unwrap(), "1\n");
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("1.out")).unwrap(),
+            "1\n"
+        );
         assert!(!folder.path().join("2.out").exists());
     }
 }
