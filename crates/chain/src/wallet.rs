@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn keys_of_the_environment_are_hexadecimal() {
-        let key = "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        let key = alloy::hex::encode(crate::devnet::account(0).signer().to_bytes());
         for text in [key.to_owned(), format!("0x{key}\n")] {
             assert_eq!(
                 Wallet::from_hex(&text).unwrap().address(),

@@ -85,7 +85,10 @@ pub const BREAK_POINTS: &[&str] = &[
 pub fn break_point(name: &str) {
     #[cfg(debug_assertions)]
     {
-        assert!(BREAK_POINTS.contains(&name), "break point `{name}` is not registered in BREAK_POINTS");
+        assert!(
+            BREAK_POINTS.contains(&name),
+            "break point `{name}` is not registered in BREAK_POINTS"
+        );
         if std::env::var(BREAK_POINT_VARIABLE).is_ok_and(|value| is_due(&value, name, &PASSED)) {
             die();
         }
@@ -119,7 +122,10 @@ mod tests {
 
     #[test]
     fn names_are_unique() {
-        assert_eq!(BREAK_POINTS.iter().collect::<BTreeSet<_>>().len(), BREAK_POINTS.len());
+        assert_eq!(
+            BREAK_POINTS.iter().collect::<BTreeSet<_>>().len(),
+            BREAK_POINTS.len()
+        );
     }
 
     #[test]

@@ -28,7 +28,9 @@ pub fn check_text(bytes: &[u8]) -> Result<&str> {
     }
     let is_control = |&(_, byte): &(usize, u8)| byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
     let mut controls = text.bytes().enumerate().filter(is_control);
-    let Some((first, byte)) = controls.next() else { return Ok(text) };
+    let Some((first, byte)) = controls.next() else {
+        return Ok(text);
+    };
     let others = controls.count();
     if text.contains('\0') || (others + 1).saturating_mul(CONTROLS_PER) > text.len() {
         return Err(Error::text(format!(
