@@ -1,6 +1,6 @@
 //! What a verifier has at hand besides the receipt: files, and the other receipts of a session.
 
-use posthuman_types::{Input, InputManifest, Parameters, Receipt, SignedReceipt};
+use posthuman_types::{Digest, Input, InputManifest, Parameters, Receipt, SignedReceipt};
 
 use super::Verification;
 
@@ -34,11 +34,20 @@ pub(super) fn check(receipt: &Receipt, material: &Material, verification: &mut V
         Err(error) => verification.check("parameters", false, error.to_string()),
     }
     if let Some(inputs) = &material.inputs {
-        verification.same("inputs", receipt.input, manifest(inputs).digest());
+        compare("inputs", receipt.input, inputs, verification);
     }
     if let Some(outputs) = &material.outputs {
-        verification.same("outputs", receipt.output, manifest(outputs).digest());
+        compare("outputs", receipt.output, outputs, verification);
     }
+}
+
+fn compare(name: &'static str, told: Digest, files: &[File], verification: &mut Verification) {
+    let found = manifest(files).digest();
+    let detail = match told == found {
+        true => told.to_string(),
+        false => format!("the receipt says {told}, these files give {found}"),
+    };
+    verification.check(name, told == found, detail);
 }
 
 fn manifest(files: &[File]) -> InputManifest {
