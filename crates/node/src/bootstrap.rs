@@ -115,11 +115,7 @@ impl Node {
         let receipt = self.outbox.execute("bootstrap:blank:create", call).await?;
         let published = self.chain.published(&receipt)?;
         let store = self.chain.nft(published.nft);
-        let signer = posthuman_assets::encode_address(self.options.receipt_signer.address());
-        let signer_key = format!("bootstrap:signer:{}", self.options.receipt_signer.address());
-        self.outbox
-            .execute(&signer_key, store.set_data("posthuman.receipt_signer", signer))
-            .await?;
+        self.register_signer(&store).await?;
         let identity = posthuman_assets::encode_address(published.nft);
         self.outbox
             .execute("bootstrap:blank:node", store.set_data("posthuman.node", identity))
@@ -149,6 +145,22 @@ impl Node {
             published.nft,
             posthuman_assets::did_for(published.nft, self.chain.id()),
         ))
+    }
+
+    /// Registers the receipt signer, unless it is the one registered last. Earlier registrations are complete by now,
+    /// so their number makes a new key, also where an older signer comes back.
+    async fn register_signer(&self, store: &posthuman_chain::Nft) -> Result<(), NodeError> {
+        const NAME: &str = "posthuman.receipt_signer";
+        const PREFIX: &str = "bootstrap:signer:";
+        let signer = posthuman_assets::encode_address(self.options.receipt_signer.address());
+        if store.data(NAME).await? == signer {
+            return Ok(());
+        }
+        let earlier = self.store.read().await?.transactions_under(PREFIX).await?.len();
+        self.outbox
+            .execute(&format!("{PREFIX}{earlier}"), store.set_data(NAME, signer))
+            .await?;
+        Ok(())
     }
 
     fn own_tokens(&self, name: &str, symbol: &str) -> (NftSpec, DatatokenSpec) {

@@ -135,9 +135,8 @@ async fn open(
     stopping: watch::Receiver<bool>,
 ) -> Result<Node, NodeError> {
     let (data, rpc) = (options.data.clone(), options.rpc.clone());
-    std::fs::create_dir_all(&data).map_err(|source| {
-        NodeError::startup(format!("cannot create the folder {}", data.display()), source)
-    })?;
+    make_private(&data)
+        .map_err(|source| NodeError::startup(format!("cannot use the folder {}", data.display()), source))?;
     if options.sandbox {
         let (executable, keystore) = (options.executable.clone(), options.keystore.clone());
         let probe = tokio::task::spawn_blocking(move || sandbox::probe(&executable, &keystore));
@@ -198,6 +197,13 @@ async fn open(
         clock,
         stopping,
     })
+}
+
+/// The folder holds users' texts and results: nobody but its owner looks in.
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 impl Node {
