@@ -63,7 +63,7 @@ async function execution(log) {
   const { providerAddress, consumerAddress, orderTxId, providerData, consumerData } = log.args
   return {
     tx: log.transactionHash,
-    sender: from,
+    sender: getAddress(from),
     provider: providerAddress,
     consumer: consumerAddress,
     order_tx: orderTxId,
@@ -82,6 +82,7 @@ async function datatoken(address) {
     address,
     supply: await read(address, DATATOKEN, 'totalSupply'),
     births: births.map(({ to, value }) => ({ to, value })),
+    moves: moves.map(({ from, to, value }) => ({ from, to, value })),
     balances: Object.fromEntries(holders.map((who, index) => [who, balances[index]])),
     minters: minters(address),
     collector,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use posthuman_chain::Wallet;
-use posthuman_types::api::{AccessToken, AssetPage, JobPage, NextNonce, NodeInfo, SignIn};
+use posthuman_types::api::{AccessToken, AssetKind, AssetPage, JobPage, NextNonce, NodeInfo, SignIn};
 
 /// Streams of finished jobs end by themselves, well within this.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +35,9 @@ pub async fn everything(node: &str, wallets: &[Wallet]) -> anyhow::Result<Vec<An
     }
     let page: AssetPage = serde_json::from_slice(asked.get("/api/v1/assets?limit=100").await?)?;
     for asset in &page.assets {
-        for part in ["", "/ddo", "/lineage", "/royalties"] {
+        // Only models have a line and royalties.
+        let parts = if asset.kind == AssetKind::Model { 4 } else { 2 };
+        for part in &["", "/ddo", "/lineage", "/royalties"][..parts] {
             asked.get(&format!("/api/v1/assets/{}{part}", asset.did)).await?;
         }
     }

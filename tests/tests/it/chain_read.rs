@@ -178,39 +178,28 @@ fn rewards(told: &Value, chain: &Value, nft: &Value, index: usize) {
     }
 }
 
-/// Who holds what after all sales, gifts and orders.
+/// What holders sold and gave away, what buyers spent, and who was paid for a resale.
 fn holdings(said: &Value, chain: &Value) {
-    let address = |who: &str| -> Address { text(&said["wallets"], &format!("/{who}")).parse().unwrap() };
-    let models = list(&said["models"]);
-    let balances = |index: usize| amounts(&only(&nft_of(chain, &models[index])["datatokens"])["balances"]);
-    let whole = |share: u64| Amount::tokens(share).0;
-    // Bob sold four; Charlie gave Derek one and sold two. What was bought was spent on orders.
-    let expected = [
-        (1, "alice", 20),
-        (1, "bob", 76),
-        (2, "alice", 4),
-        (2, "bob", 16),
-        (2, "charlie", 77),
-    ];
-    for (index, who, amount) in expected {
-        assert_eq!(
-            balances(index).get(&address(who)),
-            Some(&whole(amount)),
-            "{who}'s datatokens of M{}",
-            index + 1
-        );
+    let address = |who: &str| text(&said["wallets"], &format!("/{who}"));
+    let token = |index: usize| only(&nft_of(chain, &list(&said["models"])[index])["datatokens"]);
+    let moved = |moves: &Value, from: &str, to: Option<&str>| {
+        let fits = |entry: &&Value| entry["from"] == from && to.is_none_or(|to| entry["to"] == to);
+        list(moves).iter().filter(fits).fold(U256::ZERO, |sum, entry| sum + units(&entry["value"]))
+    };
+    // Bob sold four of M2; Charlie gave Derek one of M3 and sold two. Nobody else parted with anything.
+    let gone = [(0, "alice", 0), (1, "alice", 0), (1, "bob", 4), (2, "alice", 0), (2, "bob", 0), (2, "charlie", 3)];
+    for (index, who, amount) in gone {
+        let (left, token) = (moved(&token(index)["moves"], address(who), None), token(index));
+        assert_eq!(left, Amount::tokens(amount).0, "what {who} parted with of {}", token["address"]);
     }
-    for (index, who) in [
-        (0, "bob"),
-        (0, "elena"),
-        (1, "charlie"),
-        (1, "elena"),
-        (2, "derek"),
-        (2, "elena"),
-    ] {
-        let left = balances(index).get(&address(who)).copied().unwrap_or_default();
-        assert!(left.is_zero(), "{who} still has {left} units of M{}", index + 1);
+    for (index, who) in [(0, "bob"), (0, "elena"), (1, "charlie"), (1, "elena"), (2, "derek"), (2, "elena")] {
+        let left = amounts(&token(index)["balances"])[&address(who).parse::<Address>().unwrap()];
+        assert!(left.is_zero(), "{who} bought to order, and still has {left} units of M{}", index + 1);
     }
+    // Charlie paid Bob for M2, and a fifth of it went to Alice, whose model M2 was made from.
+    let collector = text(token(1), "/collector");
+    let [alice, bob] = ["alice", "bob"].map(|who| moved(&chain["ocean"], collector, Some(address(who))));
+    assert!(!alice.is_zero() && bob.abs_diff(alice * U256::from(4)) < U256::from(10), "{alice} and {bob}");
 }
 
 /// Each order of the story is on the chain, paid, and executed once with the digest of its last receipt.
