@@ -1,6 +1,6 @@
 //! A node that dies by SIGKILL at a named place and is started again: the end is as if nothing had happened.
 
-mod audit;
+pub mod audit;
 mod play;
 mod start;
 
@@ -14,7 +14,8 @@ use posthuman_types::{Amount, Parameters, U256};
 
 use crate::ground::{Ground, block_on, ground, quiet};
 use audit::same;
-use play::{Play, Purse};
+use play::Play;
+pub use play::Purse;
 
 /// Where the node dies while Bob trains a child of Alice's model; `@N` is the Nth time that it comes by.
 const TRAINING: &[&str] = &[

@@ -238,8 +238,14 @@ fn cause_of_death(ended: &Ended) -> (FailureCode, String) {
         }
     };
     match status.signal() {
-        // Nobody here sent it, so the kernel did, which it does when memory is short.
-        Some(libc::SIGKILL) => (FailureCode::OutOfMemory, memory.to_owned()),
+        // Nobody here sent it: the machine's operator, or the kernel, which does it when the machine's memory is short.
+        // That says nothing against the job, so it is tried again.
+        Some(libc::SIGKILL) => (
+            FailureCode::Crashed,
+            "the worker was killed from outside, as the kernel does when the machine's memory is short: ask for less \
+             memory if it happens again"
+                .to_owned(),
+        ),
         Some(libc::SIGABRT) if ended.log.contains("memory allocation of") => {
             (FailureCode::OutOfMemory, memory.to_owned())
         }

@@ -1,0 +1,306 @@
+//! Jobs that go wrong while they run, are cancelled or started twice: no order is lost.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use e2e::market::{MarketSetup, Person, TestMarket, tiny_child_work};
+use e2e::process::posthuman;
+use e2e::{files, texts};
+use posthuman::verify::Material;
+use posthuman::{Goal, Market, MarketError, Offer, Work};
+use posthuman_lm::{Gpt2Config, Model, Tokenizer};
+use posthuman_types::api::Job;
+use posthuman_types::{Amount, JobId, JobState, OrderId, Parameters, Publication};
+
+use super::raw::{Raw, Start};
+use super::{answer, assert_open};
+use crate::ground::{block_on, ground, quiet};
+
+/// A training that takes long enough to be interfered with.
+fn long_work(did: &posthuman_types::Did, steps: u32) -> Work {
+    let mut work = tiny_child_work(did, "Child").unwrap();
+    if let Parameters::Train(train) = &mut work.parameters {
+        (train.steps, train.batch) = (steps, 8);
+    }
+    work
+}
+
+async fn pay(person: &Market, work: Work) -> (Offer, OrderId) {
+    let offer = person.quote(work, &mut quiet()).await.unwrap();
+    let order = person.order(&offer, None, &mut quiet()).await.unwrap();
+    (offer, order)
+}
+
+/// Waits until a job looks as it should.
+async fn until(person: &Market, job: JobId, what: &str, holds: impl Fn(&Job) -> bool) -> Job {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let found = person.node().job(job).await.unwrap();
+        if holds(&found) {
+            return found;
+        }
+        assert!(Instant::now() < end, "{what} does not come: {found:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoint() {
+    let ground = ground();
+    block_on(async {
+        let flags = ["--checkpoint-every", "50"].map(Into::into).to_vec();
+        let mut market = ground
+            .frozen
+            .thaw(MarketSetup {
+                flags,
+                ..MarketSetup::default()
+            })
+            .await
+            .unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        let (offer, order) = pay(&bob, long_work(&ground.root.did, 1_200)).await;
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
+        until(&bob, job.id, "its first step", |job| {
+            job.running && job.progress.is_some()
+        })
+        .await;
+        bob.cancel(job.id).await.unwrap();
+        until(&bob, job.id, "its cancellation", |job| {
+            job.state == JobState::Cancelled && !job.running
+        })
+        .await;
+        assert_open(&bob, order).await;
+        answer(bob.cancel(job.id).await, "job_final", 409);
+
+        // The same order again; its worker is killed once it has sealed a checkpoint.
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
+        let id = job.id;
+        until(&bob, id, "a checkpoint", |job| step_of(job) > 200).await;
+        let worker = worker_of(&market, id).expect("a worker runs");
+        assert!(
+            Command::new("kill")
+                .args(["-KILL", &worker.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+        until(&bob, id, "a second attempt", |job| {
+            job.attempt == 2 && job.progress.is_some()
+        })
+        .await;
+        let done = bob.wait(id, Goal::Settled, &mut quiet()).await.unwrap();
+        assert_eq!((done.state, done.attempt), (JobState::Settled, 2));
+        let log = std::fs::read_to_string(market.data().join("node.log")).unwrap();
+        assert!(log.contains("worker_crashed"), "the kill was noticed");
+        let receipt = bob.receipt(id).await.unwrap();
+        assert!(
+            posthuman::verify(market.chain(), &receipt, &Material::default())
+                .await
+                .unwrap()
+                .holds()
+        );
+
+        // Undisturbed runs from the beginning, at 1, 2 and 3 threads, give the same statement to the last bit.
+        let environment = market.environment(Person::Bob);
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_os_str()))
+            .collect();
+        let data = market.data().to_str().unwrap().to_owned();
+        let again = posthuman(&["verify", &id.to_string(), "--rerun", &data], &environment).unwrap();
+        assert_eq!(again.code(), Some(0), "{again:?}");
+        market.stop_node().unwrap();
+        crate::break_points::audit::vault(market.data()).await.unwrap();
+    });
+}
+
+fn step_of(job: &Job) -> u32 {
+    match job.progress.as_ref().and_then(|event| event.progress.as_ref()) {
+        Some(posthuman_types::Progress::Step { step, .. }) => *step,
+        _ => 0,
+    }
+}
+
+/// The process that works on a job, by its command line.
+fn worker_of(market: &TestMarket, job: JobId) -> Option<u32> {
+    let directory = market.data().join("jobs").join(job.to_string());
+    let wanted = directory.to_str()?.to_owned();
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|id| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        line.split('\0').any(|word| word == "worker")
+            && line.split('\0').any(|word| Path::new(word) == Path::new(&wanted))
+    })
+}
+
+#[test]
+fn one_order_pays_one_job_however_often_it_is_started_at_once() {
+    let ground = ground();
+    block_on(async {
+        let mut market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        let wallet = Person::Bob.wallet();
+        let (offer, order) = pay(&bob, long_work(&ground.root.did, 400)).await;
+        let nonce = Raw::new(market.node_url()).next_nonce(&wallet).await;
+        let starts: Vec<_> = (0..4)
+            .map(|more| Start::of(&offer, order, nonce + more))
+            .collect();
+        let results = futures::future::join_all(starts.iter().map(|start| start.send(&bob, &wallet))).await;
+        let mut admitted = Vec::new();
+        for (start, result) in starts.iter().zip(results) {
+            match result {
+                Ok(job) => admitted.push((start.clone(), job)),
+                Err(MarketError::Node(answer)) => {
+                    assert!(
+                        ["order_running", "nonce_replayed"].contains(&answer.code.as_str()),
+                        "{answer}"
+                    );
+                    assert!(answer.refusal.is_some(), "{answer}");
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert_eq!(admitted.len(), 1, "{admitted:?}");
+        let (start, job) = admitted.remove(0);
+
+        // After a restart the same request is the same job, and another is refused.
+        market.kill_node();
+        market.start_node().unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        assert_eq!(start.send(&bob, &wallet).await.unwrap().id, job.id);
+        let nonce = Raw::new(market.node_url()).next_nonce(&wallet).await;
+        let other = Start::of(&offer, order, nonce).send(&bob, &wallet).await;
+        match other {
+            Err(MarketError::Node(answer)) => {
+                assert!(
+                    ["order_running", "order_used"].contains(&answer.code.as_str()),
+                    "{answer}"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+        bob.wait(job.id, Goal::Settled, &mut quiet()).await.unwrap();
+        assert_eq!(bob.jobs(100, 0).await.unwrap().total, 1);
+    });
+}
+
+#[test]
+fn a_flipped_byte_in_the_vault_fails_the_job_and_not_the_order() {
+    let ground = ground();
+    block_on(async {
+        let market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        let (offer, order) = pay(&bob, tiny_child_work(&ground.root.did, "Child").unwrap()).await;
+        let chunk = weights_chunk(market.data());
+        let whole = std::fs::read(&chunk).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 1;
+        std::fs::write(&chunk, damaged).unwrap();
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
+        let error = bob.wait(job.id, Goal::Published, &mut quiet()).await.unwrap_err();
+        let MarketError::JobEnded { code, message, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(code, "weights_corrupted");
+        assert!(
+            message.contains("chunk 0") && message.contains("object"),
+            "it names both: {message}"
+        );
+        assert_open(&bob, order).await;
+        // Mended from a backup, the same order pays for it.
+        std::fs::write(&chunk, whole).unwrap();
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
+        bob.wait(job.id, Goal::Published, &mut quiet()).await.unwrap();
+    });
+}
+
+/// The first chunk of the only model in a vault.
+fn weights_chunk(data: &Path) -> PathBuf {
+    let vault = data.join("vault");
+    let manifests = files::files_under(&vault.join("objects"));
+    let manifests = manifests
+        .iter()
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
+    let model = manifests
+        .into_iter()
+        .find(|manifest: &serde_json::Value| manifest["kind"] == "model")
+        .unwrap();
+    let digest = model["chunks"][0]["digest"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("0x")
+        .to_owned();
+    vault.join("chunks").join(&digest[..2]).join(&digest)
+}
+
+#[test]
+fn a_training_whose_loss_is_no_number_fails_and_a_prompt_that_does_not_fit_is_refused() {
+    let ground = ground();
+    block_on(async {
+        let market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        let folder = loud_model();
+        let publication = Publication {
+            parent_share_bps: Some(0),
+            price: Some(Amount::tokens(1)),
+            ..texts::tiny_child("Loud").publication
+        };
+        let imported = bob
+            .import_model(folder.path(), publication, &mut quiet())
+            .await
+            .unwrap();
+        bob.buy(&imported.did, Amount::tokens(1), None, &mut quiet())
+            .await
+            .unwrap();
+        let mut work = tiny_child_work(&imported.did, "Child").unwrap();
+        if let Parameters::Train(train) = &mut work.parameters {
+            train.sequence = 8;
+        }
+        let (offer, order) = pay(&bob, work).await;
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
+        let error = bob.wait(job.id, Goal::Published, &mut quiet()).await.unwrap_err();
+        let MarketError::JobEnded { code, message, .. } = error else {
+            panic!("{error}")
+        };
+        assert_eq!(code, "loss_not_finite");
+        assert!(message.contains("step 1"), "{message}");
+        assert_open(&bob, order).await;
+
+        // A prompt longer than the context: refused, with a signed word, and the session goes on.
+        let mut session = bob.session(&ground.root.did, None, &mut quiet()).await.unwrap();
+        let long = texts::chapter(1).unwrap();
+        let error = session
+            .say(&long[..4_000], texts::greedy(), &mut |_| {})
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "context_exceeded", "{error}");
+        let error = session.say("", texts::greedy(), &mut |_| {}).await.unwrap_err();
+        assert_eq!(error.code(), "text_empty", "{error}");
+        let turn = session
+            .say("Call me", texts::greedy(), &mut |_| {})
+            .await
+            .unwrap();
+        assert_eq!(turn.job.turn, 0, "what was refused took no turn");
+        session.close().await.unwrap();
+    });
+}
+
+/// Files of a model whose weights are finite, and too large for any sum of them.
+fn loud_model() -> tempfile::TempDir {
+    let tokenizer = Tokenizer::train(&[&texts::chapter(1).unwrap()], 300).unwrap();
+    let model = Model::random(Gpt2Config::new(300, 16, 16, 1, 2).unwrap(), 1).unwrap();
+    let mut weights = model.to_safetensors().unwrap();
+    let header = 8 + usize::try_from(u64::from_le_bytes(weights[..8].try_into().unwrap())).unwrap();
+    for value in weights[header..].as_chunks_mut::<4>().0 {
+        *value = 3e38_f32.to_le_bytes();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    write("config.json", model.config().to_json().as_bytes());
+    write("tokenizer.json", tokenizer.to_json());
+    write("model.safetensors", &weights);
+    folder
+}
