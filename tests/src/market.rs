@@ -331,7 +331,10 @@ pub async fn buy_and_train(market: &Market, work: Work) -> anyhow::Result<Traine
 }
 
 fn text(name: &'static str, chapter: u32) -> anyhow::Result<Text> {
-    Ok(Text { name, bytes: texts::chapter(chapter)?.into() })
+    Ok(Text {
+        name,
+        bytes: texts::chapter(chapter)?.into(),
+    })
 }
 
 fn new_folder() -> anyhow::Result<TempDir> {

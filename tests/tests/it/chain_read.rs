@@ -184,22 +184,51 @@ fn holdings(said: &Value, chain: &Value) {
     let token = |index: usize| only(&nft_of(chain, &list(&said["models"])[index])["datatokens"]);
     let moved = |moves: &Value, from: &str, to: Option<&str>| {
         let fits = |entry: &&Value| entry["from"] == from && to.is_none_or(|to| entry["to"] == to);
-        list(moves).iter().filter(fits).fold(U256::ZERO, |sum, entry| sum + units(&entry["value"]))
+        list(moves)
+            .iter()
+            .filter(fits)
+            .fold(U256::ZERO, |sum, entry| sum + units(&entry["value"]))
     };
     // Bob sold four of M2; Charlie gave Derek one of M3 and sold two. Nobody else parted with anything.
-    let gone = [(0, "alice", 0), (1, "alice", 0), (1, "bob", 4), (2, "alice", 0), (2, "bob", 0), (2, "charlie", 3)];
+    let gone = [
+        (0, "alice", 0),
+        (1, "alice", 0),
+        (1, "bob", 4),
+        (2, "alice", 0),
+        (2, "bob", 0),
+        (2, "charlie", 3),
+    ];
     for (index, who, amount) in gone {
         let (left, token) = (moved(&token(index)["moves"], address(who), None), token(index));
-        assert_eq!(left, Amount::tokens(amount).0, "what {who} parted with of {}", token["address"]);
+        assert_eq!(
+            left,
+            Amount::tokens(amount).0,
+            "what {who} parted with of {}",
+            token["address"]
+        );
     }
-    for (index, who) in [(0, "bob"), (0, "elena"), (1, "charlie"), (1, "elena"), (2, "derek"), (2, "elena")] {
+    for (index, who) in [
+        (0, "bob"),
+        (0, "elena"),
+        (1, "charlie"),
+        (1, "elena"),
+        (2, "derek"),
+        (2, "elena"),
+    ] {
         let left = amounts(&token(index)["balances"])[&address(who).parse::<Address>().unwrap()];
-        assert!(left.is_zero(), "{who} bought to order, and still has {left} units of M{}", index + 1);
+        assert!(
+            left.is_zero(),
+            "{who} bought to order, and still has {left} units of M{}",
+            index + 1
+        );
     }
     // Charlie paid Bob for M2, and a fifth of it went to Alice, whose model M2 was made from.
     let collector = text(token(1), "/collector");
     let [alice, bob] = ["alice", "bob"].map(|who| moved(&chain["ocean"], collector, Some(address(who))));
-    assert!(!alice.is_zero() && bob.abs_diff(alice * U256::from(4)) < U256::from(10), "{alice} and {bob}");
+    assert!(
+        !alice.is_zero() && bob.abs_diff(alice * U256::from(4)) < U256::from(10),
+        "{alice} and {bob}"
+    );
 }
 
 /// Each order of the story is on the chain, paid, and executed once with the digest of its last receipt.

@@ -46,6 +46,9 @@ fn the_story_is_true() {
     if catch_unwind(AssertUnwindSafe(|| leak::nothing_leaked_at_the_end(&played))).is_err() {
         wrong.push("no weights anywhere after the end");
     }
+    if !wrong.is_empty() {
+        println!("the story said:\n{}", played.said);
+    }
     assert!(
         wrong.is_empty(),
         "not as it should be: {wrong:?}; the messages above say why"
