@@ -13,6 +13,9 @@ use posthuman::{MarketError, NodeAnswer};
 use posthuman_types::api::OrderState;
 use posthuman_types::{OrderId, SignedRefusal};
 
+/// Makes something wrong of what was right.
+type Change<'a, T> = &'a dyn Fn(&mut T);
+
 /// The node's answer to what must not work.
 #[track_caller]
 fn answer<T: std::fmt::Debug>(result: Result<T, MarketError>, code: &str, status: u16) -> NodeAnswer {

@@ -2,13 +2,14 @@
 
 use e2e::market::{MarketSetup, Person, TestMarket, tiny_child_work};
 use e2e::texts;
-use posthuman::{Goal, Market, MarketError, Offer};
+use posthuman::verify::Material;
+use posthuman::{Goal, Market, MarketError, Offer, verify};
 use posthuman_chain::{Call, MarketFee, sign_provider_fee};
 use posthuman_types::api::ProviderFee;
 use posthuman_types::{Address, Amount, B256, Operation, OrderId, Parameters};
 
 use super::raw::{Raw, Start};
-use super::{answer, assert_open, assert_refusal};
+use super::{Change, answer, assert_open, assert_refusal};
 use crate::break_points::Purse;
 use crate::ground::{Ground, block_on, ground, quiet};
 
@@ -54,7 +55,7 @@ async fn wrong_starts(bob: &Market, offer: &Offer, order: OrderId, raw: &Raw) {
     let wallet = Person::Bob.wallet();
     let nonce = raw.next_nonce(&wallet).await;
     let good = Start::of(offer, order, nonce);
-    let cases: [(u16, &str, bool, &dyn Fn(&mut Start)); 7] = [
+    let cases: [(u16, &str, bool, Change<Start>); 7] = [
         (400, "wrong_chain", false, &|start| {
             start.request.order.chain_id = 1
         }),
@@ -158,6 +159,28 @@ async fn wrong_fees(market: &TestMarket, bob: &Market, used: &Offer) {
     )
     .await;
     refuse(&offer, &fee, "fee_expired", 402).await;
+    renewed_orders(market, bob, used).await;
+}
+
+/// An order whose fee came too late is not lost: a new fee makes it good, and its receipt holds.
+async fn renewed_orders(market: &TestMarket, bob: &Market, used: &Offer) {
+    let wallet = Person::Bob.wallet();
+    let order = pay(market, used, &used.quote.provider_fee).await;
+    let before = bob.holding(&used.quote.did).await.unwrap();
+    let offer = bob.quote(used.work.clone(), &mut quiet()).await.unwrap();
+    bob.renew(order, &offer, None, &mut quiet()).await.unwrap();
+    assert_eq!(bob.holding(&used.quote.did).await.unwrap(), before);
+    let raw = Raw::new(market.node_url());
+    let start = Start::of(&offer, order, raw.next_nonce(&wallet).await);
+    let job = start.send(bob, &wallet).await.unwrap();
+    let trained = bob
+        .trained(bob.wait(job.id, Goal::Settled, &mut quiet()).await.unwrap())
+        .await
+        .unwrap();
+    let verified = verify(market.chain(), &trained.receipt, &Material::default())
+        .await
+        .unwrap();
+    assert!(verified.holds(), "{:?}", verified.failure());
 }
 
 /// Places an order with any fee.

@@ -277,6 +277,13 @@ fn a_training_whose_loss_is_no_number_fails_and_a_prompt_that_does_not_fit_is_re
             .await
             .unwrap_err();
         assert_eq!(error.code(), "context_exceeded", "{error}");
+        let huge = "Call me Ishmael. ".repeat(5_000);
+        let error = session
+            .say(&huge, texts::greedy(), &mut |_| {})
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), "text_too_large", "{error}");
+        assert!(error.refusal().is_some());
         let error = session.say("", texts::greedy(), &mut |_| {}).await.unwrap_err();
         assert_eq!(error.code(), "text_empty", "{error}");
         let turn = session
