@@ -315,7 +315,7 @@ fn on_chain(fee: &ProviderFee) -> IDatatoken::providerFee {
 }
 
 /// A time over 64 bits becomes the largest; the fee's signer then no longer recovers, as it should be.
-fn off_chain(event: IDatatoken::ProviderFee) -> ProviderFee {
+pub(crate) fn off_chain(event: IDatatoken::ProviderFee) -> ProviderFee {
     ProviderFee {
         address: event.providerFeeAddress,
         token: event.providerFeeToken,

@@ -75,8 +75,7 @@ impl Node {
             NodeError::rejected(ErrorCode::OrderForAnotherAsset, message)
         })?;
         let offer = self.offer_of(asset, request.operation).await?;
-        let binding = self.check_fee(record).map_err(turned)?;
-        let order = self.order_row(&offer, record, &binding).await?;
+        let order = self.paid_order(&offer, record).await?;
         self.parameters(&offer, request.operation, &request.parameters)?;
         let inputs = self.inputs_of(start, record.consumer).await?;
         if inputs.manifest.digest() != request.input {
@@ -139,6 +138,41 @@ impl Node {
             )),
             (operation, _) => self.staged_inputs(consumer, operation, &start.inputs).await,
         }
+    }
+
+    /// The order with the fee that was paid for it: its own, or that of a later renewal where its own does not hold.
+    async fn paid_order(&self, offer: &Offer, record: &OrderRecord) -> Result<OrderRow, NodeError> {
+        let first = self.order_with_fee(offer, record).await;
+        if !matches!(first, Err(NodeError::Rejected { .. })) {
+            return first;
+        }
+        let datatoken = self.chain.datatoken(record.datatoken);
+        for renewal in datatoken
+            .renewals(record.id.transaction, record.block_number)
+            .await?
+            .into_iter()
+            .rev()
+        {
+            let renewed = OrderRecord {
+                provider_fee: Some(renewal.fee),
+                block_timestamp: renewal.block_timestamp,
+                ..record.clone()
+            };
+            if let Ok(order) = self.order_with_fee(offer, &renewed).await {
+                return Ok(OrderRow {
+                    block_timestamp: record.block_timestamp,
+                    ..order
+                });
+            }
+        }
+        first
+    }
+
+    async fn order_with_fee(&self, offer: &Offer, record: &OrderRecord) -> Result<OrderRow, NodeError> {
+        let binding = self
+            .check_fee(record)
+            .map_err(|(code, message)| NodeError::rejected(code, message))?;
+        self.order_row(offer, record, &binding).await
     }
 
     /// The provider fee must be this node's own, as signed, for this very order.

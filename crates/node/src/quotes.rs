@@ -102,7 +102,7 @@ impl Node {
         counted: Counted,
         allowance: u64,
     ) -> Result<Quote, NodeError> {
-        let now = self.clock.now_seconds();
+        let now = self.chain_time().await?;
         let valid_until = now + self.options.market.limits.quote_seconds;
         let (id, operation) = (QuoteId(rand::random()), request.operation);
         let amount = self.fee(operation, counted.tokens);
@@ -153,6 +153,13 @@ impl Node {
             input: inputs.manifest.digest(),
             provider_fee: fee,
         })
+    }
+
+    /// Whether a quote holds is judged by the time of blocks, which may run ahead of this machine's clock.
+    async fn chain_time(&self) -> Result<u64, NodeError> {
+        let newest = self.chain.block_number().await?;
+        let block = self.chain.block_timestamp(newest).await?.unwrap_or_default();
+        Ok(block.max(self.clock.now_seconds()))
     }
 
     /// The fee of that many tokens: the price per 1,000, rounded up, and never below one unit.

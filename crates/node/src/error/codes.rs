@@ -73,10 +73,10 @@ error_codes! {
         "Ask `POST /api/v1/initialize` for a quote and pass its signed fee to `startOrder`."
     FeeExpired "fee_expired" Payment
         "The order was mined after its quote had ended."
-        "Ask for a new quote and order before its `valid_until`."
+        "Ask for a new quote and pay its fee for the same order (`posthuman order --renew ORDER`); no datatoken is spent again."
     FeeReplayed "fee_replayed" Conflict
         "The quote of this order already paid for another order."
-        "Ask for a new quote: each one pays for one order."
+        "Each quote pays for one order: ask for a new one and pay its fee for the same order (`posthuman order --renew ORDER`)."
     FeeMismatch "fee_mismatch" Payment
         "The provider fee of the order is not the one that this node signed for it."
         "Pass the quote's fee to `startOrder` unchanged, with the consumer, datatoken and service that were quoted."

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use posthuman_types::{Amount, Did, EvaluateParameters, Parameters};
+use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Parameters};
 
 use super::asset::whole;
 use super::context::{Context, read_file, tokens};
@@ -16,6 +16,9 @@ use crate::{Text, Work};
 /// parameters and `--order`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Pay a new provider fee for this order, whose own fee was refused as expired or used; no datatoken is spent.
+    #[arg(long, value_name = "ORDER")]
+    renew: Option<OrderId>,
     #[command(subcommand)]
     operation: Command,
 }
@@ -92,7 +95,13 @@ impl Args {
         if dry_run {
             return Report::new(facts(&lines), &serde_json::json!({ "quote": offer.quote }));
         }
-        let order = market.order(&offer, limit, &mut listener).await?;
+        let order = match self.renew {
+            Some(order) => {
+                market.renew(order, &offer, limit, &mut listener).await?;
+                order
+            }
+            None => market.order(&offer, limit, &mut listener).await?,
+        };
         lines.push(("order", order.to_string()));
         Report::new(
             facts(&lines),

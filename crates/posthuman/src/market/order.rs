@@ -75,29 +75,11 @@ impl Market {
         listener: &mut Listener<'_>,
     ) -> Result<OrderId, MarketError> {
         let (quote, fee) = (&offer.quote, &offer.quote.provider_fee);
-        if let Some(limit) = limit
-            && fee.amount > limit
-        {
-            let what = format!("the provider fee of {} on {}", quote.operation, quote.did);
-            return Err(MarketError::TooExpensive {
-                what,
-                cost: fee.amount,
-                limit,
-            });
-        }
         let buy = format!("buy one with `posthuman buy {}`", quote.did);
         self.check_balance("the order", quote.datatoken, Amount::tokens(1), &buy)
             .await?;
-        let fund = "get some of it (on a devnet: `posthuman wallet fund`)";
-        self.check_balance("the provider fee", fee.token, fee.amount, fund)
-            .await?;
+        self.approve_fee(offer, limit, listener).await?;
         let datatoken = self.chain.datatoken(quote.datatoken);
-        for approval in datatoken
-            .order_approvals(self.address(), fee, &MarketFee::NONE)
-            .await?
-        {
-            self.send_call(approval, listener).await?;
-        }
         let call = datatoken.start_order(self.address(), quote.service_index, fee, &MarketFee::NONE);
         let receipt = self.send_call(call, listener).await?;
         let orders = self.chain.orders_of(&receipt).await?;
@@ -108,6 +90,57 @@ impl Market {
         })?;
         listener(Event::Ordered(order.id));
         Ok(order.id)
+    }
+
+    /// Pays a new provider fee of at most `limit` for an order whose own fee does not hold: its quote had ended when the
+    /// order was mined, or had paid for another order. The datatoken is not spent again; start on the order afterwards.
+    ///
+    /// # Errors
+    /// A fee over `limit`, too little balance, or a refusal by the chain.
+    pub async fn renew(
+        &self,
+        order: OrderId,
+        offer: &Offer,
+        limit: Option<Amount>,
+        listener: &mut Listener<'_>,
+    ) -> Result<(), MarketError> {
+        self.approve_fee(offer, limit, listener).await?;
+        let datatoken = self.chain.datatoken(offer.quote.datatoken);
+        let call = datatoken.reuse_order(order.transaction, &offer.quote.provider_fee);
+        self.send_call(call, listener).await?;
+        listener(Event::Ordered(order));
+        Ok(())
+    }
+
+    /// Allows the datatoken contract exactly the fees that are due.
+    async fn approve_fee(
+        &self,
+        offer: &Offer,
+        limit: Option<Amount>,
+        listener: &mut Listener<'_>,
+    ) -> Result<(), MarketError> {
+        let (quote, fee) = (&offer.quote, &offer.quote.provider_fee);
+        if let Some(limit) = limit
+            && fee.amount > limit
+        {
+            let what = format!("the provider fee of {} on {}", quote.operation, quote.did);
+            return Err(MarketError::TooExpensive {
+                what,
+                cost: fee.amount,
+                limit,
+            });
+        }
+        let fund = "get some of it (on a devnet: `posthuman wallet fund`)";
+        self.check_balance("the provider fee", fee.token, fee.amount, fund)
+            .await?;
+        let datatoken = self.chain.datatoken(quote.datatoken);
+        for approval in datatoken
+            .order_approvals(self.address(), fee, &MarketFee::NONE)
+            .await?
+        {
+            self.send_call(approval, listener).await?;
+        }
+        Ok(())
     }
 
     /// The orders that a transaction made, for whoever lost the answer.

@@ -2,6 +2,7 @@
 
 use posthuman_assets::{LineageRecord, commitment_key, decode_commitment, did_for, lineage_key};
 use posthuman_chain::{Chain, OrderRecord, provider_fee_signer};
+use posthuman_types::api::ProviderFee;
 use posthuman_types::order::QuoteBinding;
 use posthuman_types::{Commitment, Operation, Receipt};
 
@@ -44,35 +45,64 @@ pub(super) async fn check(
     let service =
         Operation::from_service_index(order.service_index).map_or("no operation", Operation::as_str);
     verification.same("operation", receipt.operation.as_str(), service);
-    check_fee(chain, receipt, &order, verification);
+    check_fee(chain, receipt, &order, verification).await?;
     Ok(Some(order))
 }
 
-fn check_fee(chain: &Chain, receipt: &Receipt, order: &OrderRecord, verification: &mut Verification) {
-    let Some(fee) = &order.provider_fee else {
+/// The fee is the order's own or that of a later renewal; where none fits, the order's own says why.
+async fn check_fee(
+    chain: &Chain,
+    receipt: &Receipt,
+    order: &OrderRecord,
+    verification: &mut Verification,
+) -> Result<(), MarketError> {
+    let mut fees: Vec<ProviderFee> = order.provider_fee.iter().cloned().collect();
+    if !fees.iter().any(|fee| fits(chain, receipt, order, fee)) {
+        let datatoken = chain.datatoken(order.datatoken);
+        let renewals = datatoken
+            .renewals(order.id.transaction, order.block_number)
+            .await?;
+        fees.extend(renewals.into_iter().map(|renewal| renewal.fee));
+    }
+    let paid = fees
+        .iter()
+        .find(|fee| fits(chain, receipt, order, fee))
+        .or(fees.first());
+    let Some(fee) = paid else {
         verification.check("fee", false, "the order paid no provider fee");
-        return;
+        return Ok(());
     };
     verification.same("fee amount", receipt.fee_amount, fee.amount);
     verification.same("fee token", receipt.fee_token, fee.token);
     verification.same("fee receiver", receipt.node, fee.address);
-    let signed = provider_fee_signer(fee) == Some(receipt.node);
     verification.check(
         "fee signature",
-        signed,
+        provider_fee_signer(fee) == Some(receipt.node),
         format!("by the node's wallet {}", receipt.node),
     );
-    let bound = QuoteBinding::decode(&fee.provider_data).is_some_and(|binding| {
+    verification.check(
+        "fee binding",
+        is_bound(chain, receipt, order, fee),
+        "the fee was signed for this consumer, datatoken, service and chain",
+    );
+    Ok(())
+}
+
+fn fits(chain: &Chain, receipt: &Receipt, order: &OrderRecord, fee: &ProviderFee) -> bool {
+    receipt.fee_amount == fee.amount
+        && receipt.fee_token == fee.token
+        && receipt.node == fee.address
+        && provider_fee_signer(fee) == Some(receipt.node)
+        && is_bound(chain, receipt, order, fee)
+}
+
+fn is_bound(chain: &Chain, receipt: &Receipt, order: &OrderRecord, fee: &ProviderFee) -> bool {
+    QuoteBinding::decode(&fee.provider_data).is_some_and(|binding| {
         binding.consumer == order.consumer
             && binding.datatoken == order.datatoken
             && binding.operation == receipt.operation
             && binding.chain_id == chain.id()
-    });
-    verification.check(
-        "fee binding",
-        bound,
-        "the fee was signed for this consumer, datatoken, service and chain",
-    );
+    })
 }
 
 /// The weights that went in are those that the asset's data NFT committed to when the order was paid.

@@ -165,6 +165,9 @@ async fn wrong_fees(market: &TestMarket, bob: &Market, used: &Offer) {
 /// An order whose fee came too late is not lost: a new fee makes it good, and its receipt holds.
 async fn renewed_orders(market: &TestMarket, bob: &Market, used: &Offer) {
     let wallet = Person::Bob.wallet();
+    bob.buy(&used.quote.did, Amount::tokens(1), None, &mut quiet())
+        .await
+        .unwrap();
     let order = pay(market, used, &used.quote.provider_fee).await;
     let before = bob.holding(&used.quote.did).await.unwrap();
     let offer = bob.quote(used.work.clone(), &mut quiet()).await.unwrap();
