@@ -35,8 +35,8 @@ const PARTS: [Part; 8] = [
 fn the_story_is_true() {
     let mut played = Played::play().unwrap();
     println!("the story took {} s", played.said["seconds"]);
-    let holds = |(_, part): &&Part| catch_unwind(AssertUnwindSafe(|| part(&played))).is_err();
-    let mut wrong: Vec<&str> = PARTS.iter().filter(holds).map(|(name, _)| *name).collect();
+    let fails = |(_, part): &&Part| catch_unwind(AssertUnwindSafe(|| part(&played))).is_err();
+    let mut wrong: Vec<&str> = PARTS.iter().filter(fails).map(|(name, _)| *name).collect();
     let (status, printed) = played.end().unwrap();
     if !status.success() || printed.len() != 1 {
         println!("{status}; stdout:\n{}", printed.join("\n"));
