@@ -1,5 +1,6 @@
 //! The key that seals the `files` of the node's DDOs, itself sealed in the vault.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 
@@ -38,8 +39,17 @@ fn create(vault: &Vault, name: &Path) -> Result<DocumentsKey, NodeError> {
     writer.write_all(&bytes).or_fault("sealing the documents key")?;
     let object = writer.finish()?;
     // A crash before the rename leaves an object that nothing names; the next start makes another.
-    let scratch = name.with_extension("new");
-    std::fs::write(&scratch, object.to_string()).or_fault("writing the name of the documents key")?;
-    std::fs::rename(&scratch, name).or_fault("writing the name of the documents key")?;
+    write_name(name, &object).or_fault("writing the name of the documents key")?;
     Ok(DocumentsKey::from_bytes(bytes))
+}
+
+/// Writes the file whole or not at all, also where the power fails: without its name the key is lost.
+fn write_name(name: &Path, object: &ObjectId) -> std::io::Result<()> {
+    let scratch = name.with_extension("new");
+    let mut file = File::create(&scratch)?;
+    file.write_all(object.to_string().as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&scratch, name)?;
+    name.parent()
+        .map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
