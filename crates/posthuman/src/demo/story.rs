@@ -135,10 +135,10 @@ impl Story {
             .iter()
             .map(|payee| (payee.address.to_string(), payee.share_bps))
             .collect();
-        self.names.insert(
-            royalties.birth_collector,
-            format!("the payment collector of {}", model.name),
-        );
+        // A root's collector is its trainer, who has a name.
+        self.names
+            .entry(royalties.birth_collector)
+            .or_insert_with(|| format!("the payment collector of {}", model.name));
         self.models.push(json!({
             "name": model.name,
             "did": model.did,
