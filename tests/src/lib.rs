@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod files;
+pub mod imported;
 pub mod keys;
 pub mod leak;
 pub mod market;

@@ -18,7 +18,7 @@ type Change<'a, T> = &'a dyn Fn(&mut T);
 
 /// The node's answer to what must not work.
 #[track_caller]
-fn answer<T: std::fmt::Debug>(result: Result<T, MarketError>, code: &str, status: u16) -> NodeAnswer {
+pub fn answer<T: std::fmt::Debug>(result: Result<T, MarketError>, code: &str, status: u16) -> NodeAnswer {
     match result {
         Err(MarketError::Node(answer)) => {
             assert_eq!((answer.code.as_str(), answer.status), (code, status), "{answer}");

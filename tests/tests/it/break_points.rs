@@ -14,8 +14,7 @@ use posthuman_types::{Amount, Parameters, U256};
 
 use crate::ground::{Ground, block_on, ground, quiet};
 use audit::same;
-use play::Play;
-pub use play::Purse;
+pub use play::{Play, Purse};
 
 /// Where the node dies while Bob trains a child of Alice's model; `@N` is the Nth time that it comes by.
 const TRAINING: &[&str] = &[
@@ -84,7 +83,7 @@ fn a_session_survives_every_break_point() {
 }
 
 /// Runs all cases, tells all failures.
-fn in_lanes<C: Copy + std::fmt::Debug + Sync>(cases: &[C], run: impl Fn(C) -> anyhow::Result<()> + Sync) {
+pub fn in_lanes<C: Copy + std::fmt::Debug + Sync>(cases: &[C], run: impl Fn(C) -> anyhow::Result<()> + Sync) {
     let next = Mutex::new(cases.iter());
     let failures = Mutex::new(Vec::new());
     let lane = || {

@@ -6,6 +6,7 @@ mod bad_input;
 mod break_points;
 mod chain_read;
 mod ground;
+mod imports;
 mod leak;
 mod personas;
 mod story;

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use e2e::imported::hugging_face_folder;
 use e2e::market::{MarketSetup, Person, TestMarket, tiny_child_work};
 use e2e::process::posthuman;
 use e2e::{files, texts};
 use posthuman::verify::Material;
 use posthuman::{Goal, Market, MarketError, Offer, Work};
-use posthuman_lm::{Gpt2Config, Model, Tokenizer};
 use posthuman_types::api::Job;
 use posthuman_types::{Amount, JobId, JobState, OrderId, Parameters, Publication};
 
@@ -297,17 +297,13 @@ fn a_training_whose_loss_is_no_number_fails_and_a_prompt_that_does_not_fit_is_re
 
 /// Files of a model whose weights are finite, and too large for any sum of them.
 fn loud_model() -> tempfile::TempDir {
-    let tokenizer = Tokenizer::train(&[&texts::chapter(1).unwrap()], 300).unwrap();
-    let model = Model::random(Gpt2Config::new(300, 16, 16, 1, 2).unwrap(), 1).unwrap();
-    let mut weights = model.to_safetensors().unwrap();
+    let folder = hugging_face_folder(16).unwrap();
+    let path = folder.path().join("model.safetensors");
+    let mut weights = std::fs::read(&path).unwrap();
     let header = 8 + usize::try_from(u64::from_le_bytes(weights[..8].try_into().unwrap())).unwrap();
     for value in weights[header..].as_chunks_mut::<4>().0 {
         *value = 3e38_f32.to_le_bytes();
     }
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
-    write("config.json", model.config().to_json().as_bytes());
-    write("tokenizer.json", tokenizer.to_json());
-    write("model.safetensors", &weights);
+    std::fs::write(&path, &weights).unwrap();
     folder
 }

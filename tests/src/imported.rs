@@ -1,0 +1,28 @@
+//! Models of other programs, as small as can be.
+
+use std::fs;
+
+use anyhow::Context as _;
+use posthuman_lm::{Gpt2Config, Model, Tokenizer};
+use tempfile::TempDir;
+
+use crate::texts;
+
+/// A Hugging Face folder (`config.json`, `tokenizer.json`, `model.safetensors`) with a GPT-2 that never learnt anything:
+/// one layer of width 16, vocabulary 300, and the context given, in tokens.
+///
+/// # Errors
+/// The texts are not installed, or the folder cannot be written.
+pub fn hugging_face_folder(context: usize) -> anyhow::Result<TempDir> {
+    let tokenizer = Tokenizer::train(&[&texts::chapter(1)?], 300)?;
+    let model = Model::random(Gpt2Config::new(300, context, 16, 1, 2)?, 1)?;
+    let folder = tempfile::tempdir().context("cannot make a folder for a model")?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write("config.json", model.config().to_json().as_bytes())?;
+    write("tokenizer.json", tokenizer.to_json())?;
+    write("model.safetensors", &model.to_safetensors()?)?;
+    Ok(folder)
+}
