@@ -10,9 +10,21 @@ use posthuman_types::{Amount, Parameters, Publication, TrainParameters};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = std::fs::read(std::env::args().nth(1).ok_or("name a text file")?)?;
-    let market = Market::connect(MarketOptions::default(), devnet::account(devnet::BOB)).await?;
+    let market = Market::connect(options(), devnet::account(devnet::BOB)).await?;
     fine_tune(&market, text).await?;
     Ok(())
+}
+
+/// The ports of `posthuman dev`, unless the environment names others, as it does for `posthuman`.
+fn options() -> MarketOptions {
+    let mut options = MarketOptions::default();
+    if let Ok(rpc) = std::env::var("POSTHUMAN_RPC") {
+        options.rpc = rpc;
+    }
+    if let Ok(node) = std::env::var("POSTHUMAN_NODE") {
+        options.node = node;
+    }
+    options
 }
 
 async fn fine_tune(market: &Market, text: Vec<u8>) -> Result<(), MarketError> {
