@@ -226,7 +226,7 @@ impl Market {
         self.node.jobs(limit, offset).await
     }
 
-    /// The receipt of a job. [`crate::verify`] tells whether it holds.
+    /// The receipt of a job. [`crate::verify()`] tells whether it holds.
     ///
     /// # Errors
     /// The node's own error, or no answer.
