@@ -310,7 +310,7 @@ fn expect_state(job: &JobRow, state: JobState, verb: &'static str) -> Result<(),
         Ok(())
     } else {
         Err(Refused::State {
-            state: state_name(job.state),
+            state: job.state.as_str(),
             verb,
         })
     }
@@ -330,19 +330,6 @@ fn expect_held(job: &JobRow, fence: u64, verb: &'static str) -> Result<(), Refus
             given: fence,
             newest: job.fence,
         })
-    }
-}
-
-fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Finished => "finished",
-        JobState::Receipted => "receipted",
-        JobState::Published => "published",
-        JobState::Settled => "settled",
-        JobState::Failed => "failed",
-        JobState::Refused => "refused",
-        JobState::Cancelled => "cancelled",
     }
 }
 

@@ -119,7 +119,7 @@ impl Metrics {
                 .find(|(of, _)| *of == state)
                 .map_or(0, |(_, count)| *count);
             let labels = StateLabels {
-                state: state_name(state),
+                state: state.as_str(),
             };
             self.0.jobs.get_or_create(&labels).set(count);
             if state == JobState::Queued {
@@ -223,19 +223,6 @@ const STATES: [JobState; 8] = [
     JobState::Refused,
     JobState::Cancelled,
 ];
-
-fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Queued => "queued",
-        JobState::Finished => "finished",
-        JobState::Receipted => "receipted",
-        JobState::Published => "published",
-        JobState::Settled => "settled",
-        JobState::Failed => "failed",
-        JobState::Refused => "refused",
-        JobState::Cancelled => "cancelled",
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use posthuman_types::{Commitment, ErrorClass, InputManifest, Statement};
+use posthuman_types::{Commitment, ErrorClass, InputManifest, Statement, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,27 +31,7 @@ pub fn compare(first: &Statement, second: &Statement) -> Result<(), Differences>
     differences.parameters(&first.parameters, &second.parameters);
     differences.field("the seed", first.seed, second.seed);
     differences.outputs(&first.outputs, &second.outputs);
-    let (one, two) = (&first.usage, &second.usage);
-    differences.field(
-        "the number of trained tokens",
-        one.trained_tokens,
-        two.trained_tokens,
-    );
-    differences.field(
-        "the number of prompt tokens",
-        one.prompt_tokens,
-        two.prompt_tokens,
-    );
-    differences.field(
-        "the number of generated tokens",
-        one.generated_tokens,
-        two.generated_tokens,
-    );
-    differences.field(
-        "the number of scored tokens",
-        one.scored_tokens,
-        two.scored_tokens,
-    );
+    differences.usage(&first.usage, &second.usage);
     differences.into_result()
 }
 
@@ -174,6 +154,33 @@ impl Differences {
                 }
                 _ => {}
             }
+        }
+    }
+
+    pub(crate) fn usage(&mut self, first: &Usage, second: &Usage) {
+        for (what, first, second) in [
+            (
+                "the number of trained tokens",
+                first.trained_tokens,
+                second.trained_tokens,
+            ),
+            (
+                "the number of prompt tokens",
+                first.prompt_tokens,
+                second.prompt_tokens,
+            ),
+            (
+                "the number of generated tokens",
+                first.generated_tokens,
+                second.generated_tokens,
+            ),
+            (
+                "the number of scored tokens",
+                first.scored_tokens,
+                second.scored_tokens,
+            ),
+        ] {
+            self.field(what, first, second);
         }
     }
 

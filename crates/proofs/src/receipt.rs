@@ -104,27 +104,7 @@ pub fn check_statement(receipt: &Receipt, statement: &Statement) -> Result<(), D
     differences.parameters(&receipt.parameters, &statement.parameters);
     differences.field("the seed", receipt.seed, statement.seed);
     differences.field("the output", receipt.output, statement.outputs.digest());
-    let (one, two) = (&receipt.usage, &statement.usage);
-    differences.field(
-        "the number of trained tokens",
-        one.trained_tokens,
-        two.trained_tokens,
-    );
-    differences.field(
-        "the number of prompt tokens",
-        one.prompt_tokens,
-        two.prompt_tokens,
-    );
-    differences.field(
-        "the number of generated tokens",
-        one.generated_tokens,
-        two.generated_tokens,
-    );
-    differences.field(
-        "the number of scored tokens",
-        one.scored_tokens,
-        two.scored_tokens,
-    );
+    differences.usage(&receipt.usage, &statement.usage);
     differences.into_result()
 }
 

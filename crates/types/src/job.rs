@@ -60,6 +60,20 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// The text form, as in JSON, SQL and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Finished => "finished",
+            Self::Receipted => "receipted",
+            Self::Published => "published",
+            Self::Settled => "settled",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
     /// Whether nothing more will happen to the job.
     pub fn is_final(self) -> bool {
         matches!(
