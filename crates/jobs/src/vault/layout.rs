@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use posthuman_types::{Digest, ObjectId};
 use serde::{Deserialize, Serialize};
@@ -71,20 +73,43 @@ pub(super) fn chunk_path(root: &Path, digest: &Digest) -> PathBuf {
     root.join("chunks").join(&name[..2]).join(name)
 }
 
-pub(super) fn take_lock(root: &Path) -> Result<File, VaultError> {
-    let path = root.join("lock");
-    let lock = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(|source| VaultError::io("open the lock", &path, source))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(VaultError::Locked {
-            path: root.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(VaultError::io("lock", &path, source)),
+/// The vault's lock, held until it is dropped.
+pub(super) struct Lock(File);
+
+impl Lock {
+    /// Takes the lock, waiting a moment for a process that is going: one that was killed while it forked a worker
+    /// leaves the lock with the child until the child has become the worker.
+    pub(super) fn take(root: &Path) -> Result<Self, VaultError> {
+        let path = root.join("lock");
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|source| VaultError::io("open the lock", &path, source))?;
+        let patience = Instant::now() + Duration::from_millis(500);
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self(lock)),
+                Err(TryLockError::WouldBlock) if Instant::now() < patience => {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let path = root.to_owned();
+                    return Err(VaultError::Locked { path });
+                }
+                Err(TryLockError::Error(source)) => return Err(VaultError::io("lock", &path, source)),
+            }
+        }
+    }
+}
+
+impl Drop for Lock {
+    /// Unlocks by name: closing alone would leave the lock with a child that another thread is just forking.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the vault's lock goes only when the process ends");
+        }
     }
 }
 
@@ -132,4 +157,20 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, VaultError> {
         .map_err(io)?
         .map(|entry| entry.map(|entry| entry.path()).map_err(io))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lock_goes_with_its_holder_even_where_a_fork_shares_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = Lock::take(folder.path()).unwrap();
+        let shared_as_by_a_fork = held.0.try_clone().unwrap();
+        assert!(matches!(Lock::take(folder.path()), Err(VaultError::Locked { .. })));
+        drop(held);
+        drop(Lock::take(folder.path()).unwrap());
+        drop(shared_as_by_a_fork);
+    }
 }

@@ -29,7 +29,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -46,7 +46,7 @@ pub use object::{ObjectReader, ObjectWriter};
 pub use secret::Secret;
 
 use disk::Places;
-use layout::{check_description, chunk_path, ids, take_lock, write_description};
+use layout::{Lock, check_description, chunk_path, ids, write_description};
 use manifest::Manifest;
 use master_key::Purpose;
 
@@ -59,7 +59,7 @@ struct Inner {
     /// Read while a manifest is wrapped and written, written by a rotation.
     master: RwLock<MasterKey>,
     /// The held lock; absent when opened for reading alone.
-    lock: Option<File>,
+    lock: Option<Lock>,
     /// Read by a backup, written by what takes objects away.
     removal: RwLock<()>,
 }
@@ -94,7 +94,7 @@ impl Vault {
         ] {
             disk::make_folder(&folder)?;
         }
-        let lock = take_lock(root)?;
+        let lock = Lock::take(root)?;
         let description = root.join("vault.json");
         if !description.exists() {
             write_description(&description)?;
@@ -277,7 +277,7 @@ impl Vault {
         self.keys(object)?.salt.ok_or(VaultError::NoSalt { object })
     }
 
-    fn assemble(root: &Path, master: MasterKey, lock: Option<File>) -> Result<Self, VaultError> {
+    fn assemble(root: &Path, master: MasterKey, lock: Option<Lock>) -> Result<Self, VaultError> {
         check_description(&root.join("vault.json"))?;
         let (root, master) = (root.to_owned(), RwLock::new(master));
         Ok(Self(Arc::new(Inner {
