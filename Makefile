@@ -9,10 +9,11 @@
 ## make fmt        format the sources
 ## make build      build all rooms, tests and benches
 ## make doc        build the library's pages, warnings denied
+## make bench      measure the engine next to its peers; installs several GB of them on the first run
 ## make clean      remove all that was built or installed
 
 .NOTPARALLEL:
-.PHONY: help demo test contracts reader fmt fmt-check clippy client check build unit doc clean
+.PHONY: help demo test contracts reader fmt fmt-check clippy client check build unit doc bench clean
 CARGO ?= cargo
 
 help:      ; @sed -n 's/^## //p' Makefile
@@ -28,4 +29,5 @@ client:    ; $(CARGO) clippy --workspace --exclude e2e --lib --no-default-featur
 build:     ; $(CARGO) build --workspace --all-targets
 unit:      ; $(CARGO) test --workspace
 doc:       ; RUSTDOCFLAGS="--deny warnings" $(CARGO) doc --workspace --no-deps
-clean:     ; $(CARGO) clean && rm -rf contracts/node_modules tests/reader/node_modules
+bench:     ; bench/install && $(CARGO) build --package posthuman && bench/run.py
+clean:     ; $(CARGO) clean && rm -rf contracts/node_modules tests/reader/node_modules bench/.venv

@@ -55,14 +55,7 @@ impl TrainingData {
     /// # Errors
     /// A document that is no text, by its number, or fewer than two tokens to train on.
     pub fn from_documents(tokenizer: &Tokenizer, training: &[&str], held_out: &[&str]) -> Result<Self> {
-        let data = Self {
-            training: join(tokenizer, training)?,
-            held_out: join(tokenizer, held_out)?,
-        };
-        if data.training.len() < 2 {
-            return Err(Error::text("is too short: training needs at least two tokens"));
-        }
-        Ok(data)
+        Self::from_tokens(join(tokenizer, training)?, join(tokenizer, held_out)?)
     }
 
     /// Tokenizes one text and holds out its last part: `held_out_fraction` of its bytes, cut at a line's end where
@@ -99,9 +92,15 @@ impl TrainingData {
         Self::from_documents(tokenizer, &[training], &held_out)
     }
 
-    #[cfg(test)]
-    pub(crate) fn from_tokens(training: Vec<u32>, held_out: Vec<u32>) -> Self {
-        Self { training, held_out }
+    /// Streams that were tokenized elsewhere; `held_out` may be empty.
+    ///
+    /// # Errors
+    /// Fewer than two tokens to train on.
+    pub fn from_tokens(training: Vec<u32>, held_out: Vec<u32>) -> Result<Self> {
+        if training.len() < 2 {
+            return Err(Error::text("is too short: training needs at least two tokens"));
+        }
+        Ok(Self { training, held_out })
     }
 
     /// Tokens to learn from.

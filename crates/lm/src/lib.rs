@@ -29,6 +29,7 @@ mod tensor_file;
 mod threads;
 mod tokenizer;
 mod train;
+mod workload;
 
 pub use baseline::{OrderTwoModel, gzip_bits_per_byte};
 pub use bundle::{Bundle, BundleHeader, HeaderRead};
@@ -38,12 +39,14 @@ pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use import::import_hugging_face;
+pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
 pub use sampling::Sampling;
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
 pub use tokenizer::{StreamDecoder, Tokenizer};
 pub use train::{StepReport, TrainOptions, Trainer};
+pub use workload::{Decoder, LossMeter};
 
 /// Name of the numerics: two engines of the same version give the same bits.
 ///

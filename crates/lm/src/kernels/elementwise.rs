@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::instructions::vectorise;
 use super::math;
-use super::simd::vectorise;
 
 /// Elements of one task, in whole rows.
 const PIECE: usize = 8192;

@@ -2,9 +2,9 @@
 
 use rayon::prelude::*;
 
+use super::instructions::vectorise;
 use super::math;
 use super::reduce::{maximum, sum};
-use super::simd::vectorise;
 
 /// What one prediction was worth.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -15,6 +15,7 @@
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 
 pub(crate) mod elementwise;
+pub(crate) mod instructions;
 pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod matmul;
@@ -22,8 +23,6 @@ pub(crate) mod norm;
 pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;
-mod row_product;
-mod simd;
 pub(crate) mod softmax;
 
 pub(crate) use matmul::{Matrix, Start, Work, multiply};

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::instructions::vectorise;
 use super::reduce::{add_column_sums, sum, sum_pairs};
-use super::simd::vectorise;
 
 /// Rows that one task takes.
 const ROWS: usize = 32;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::K_BLOCK;
-use super::simd::vectorise;
+use super::instructions::vectorise;
 
 /// Virtual lanes of a sum along a row; a multiple of every vector width in use.
 pub(crate) const LANES: usize = 16;

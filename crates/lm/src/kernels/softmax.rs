@@ -1,8 +1,8 @@
 //! Causal softmax of attention scores.
 
+use super::instructions::vectorise;
 use super::math;
 use super::reduce::{maximum, sum, sum_pairs};
-use super::simd::vectorise;
 
 /// Turns scores into probabilities in place: row r of `[rows, columns]` sees the first `first + r + 1` columns; what
 /// it does not see becomes 0. `scale` multiplies the scores.

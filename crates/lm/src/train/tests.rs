@@ -47,7 +47,7 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 fn trainer(fixture: &Fixture, threads: usize) -> Trainer {
     let options: TrainOptions = serde_json::from_value(fixture.json["options"].clone()).unwrap();
-    let data = TrainingData::from_tokens((0..97).collect(), vec![]);
+    let data = TrainingData::from_tokens((0..97).collect(), vec![]).unwrap();
     Trainer::new(fixture.model.clone(), data, TrainOptions { threads, ..options }).unwrap()
 }
 

@@ -10,6 +10,7 @@ use posthuman_types::ErrorClass;
 use crate::MarketError;
 
 pub(crate) mod asset;
+mod bench;
 mod buy;
 mod collect;
 mod completions;
@@ -80,6 +81,8 @@ Exit codes: 0 done, 1 a fault of ours, 2 wrong use, 3 wrong input, 4 not allowed
 enum Command {
     /// Assets: list, search, show, lineage, royalties.
     Asset(asset::Args),
+    /// Measure the engine on this machine: training, evaluation, decode, prefill.
+    Bench(bench::Args),
     /// Buy datatokens of an asset.
     Buy(buy::Args),
     /// Pay out what a model earned, up its line.
@@ -176,6 +179,7 @@ pub fn command() -> clap::Command {
 async fn run(command: Command, context: &Context) -> anyhow::Result<Report> {
     match command {
         Command::Asset(args) => args.run(context).await,
+        Command::Bench(args) => args.run(),
         Command::Buy(args) => args.run(context).await,
         Command::Collect(args) => args.run(context).await,
         Command::Completions(args) => args.run(),

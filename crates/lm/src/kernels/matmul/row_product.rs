@@ -1,14 +1,15 @@
-//! One row of a product over one block of k: the path for single rows, for small products, and for machines where
-//! `gemm` would not fuse.
+//! One row of a product over one block of k: the path for single rows and for small products.
 
 use std::ops::Range;
 
-use super::matmul::Matrix;
+use super::super::instructions::with_simd;
+use super::matrix::Matrix;
+use super::turn::{SIDE, turned};
 
-/// Columns kept in registers while k runs, where the right matrix is row-major.
-const WIDE: usize = 64;
+/// Columns whose sums stay in the nearest cache while k runs, where the right matrix is row-major.
+const WIDE: usize = 512;
 /// Columns kept in registers where it is not.
-const NARROW: usize = 16;
+const NARROW: usize = SIDE;
 
 /// target = (target +) row `row` of `a` · columns `first`.. of `b`, over the k in `range`.
 pub(super) fn block(
@@ -20,13 +21,13 @@ pub(super) fn block(
     first: usize,
     range: Range<usize>,
 ) {
-    let mut factors = [0.0; super::K_BLOCK];
+    let mut factors = [0.0; super::super::K_BLOCK];
     let factors = &mut factors[..range.len()];
     let values = a.from(row, range.start);
     for (index, factor) in factors.iter_mut().enumerate() {
         *factor = values[index * a.column_stride()];
     }
-    pulp::Arch::new().dispatch(RowBlock {
+    with_simd(RowBlock {
         target,
         keep,
         factors,
@@ -87,24 +88,24 @@ fn store(tile: &mut [f32], sums: &[f32], keep: bool) {
     }
 }
 
-/// The right matrix is row-major: each k adds a multiple of one of its rows.
+/// The right matrix is row-major: each k adds a multiple of one of its rows. Four rows at a time, so that the sums
+/// pass between the nearest cache and the registers once for all four.
 #[inline(always)]
 fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
-    if let Ok(whole) = <&mut [f32; WIDE]>::try_from(&mut *sums) {
-        let mut chains = *whole;
-        for (index, &factor) in factors.iter().enumerate() {
-            if let Some(row) = values[index * stride..].first_chunk::<WIDE>() {
-                for (chain, &value) in chains.iter_mut().zip(row) {
-                    *chain = factor.mul_add(value, *chain);
-                }
-            }
+    let width = sums.len();
+    let (fours, rest) = factors.as_chunks::<4>();
+    for (index, &[first, second, third, fourth]) in fours.iter().enumerate() {
+        let row = |row: usize| &values[(4 * index + row) * stride..][..width];
+        let rows = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
+        for (sum, (((a, b), c), d)) in sums.iter_mut().zip(rows) {
+            let two = second.mul_add(*b, first.mul_add(*a, *sum));
+            *sum = fourth.mul_add(*d, third.mul_add(*c, two));
         }
-        *whole = chains;
-        return;
     }
-    for (index, &factor) in factors.iter().enumerate() {
-        for (chain, &value) in sums.iter_mut().zip(&values[index * stride..]) {
-            *chain = factor.mul_add(value, *chain);
+    for (index, &factor) in rest.iter().enumerate() {
+        let row = &values[(4 * fours.len() + index) * stride..];
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum = factor.mul_add(value, *sum);
         }
     }
 }
@@ -114,21 +115,23 @@ fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
 fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) {
     let depth = factors.len();
     let (down, across) = (b.row_stride(), b.column_stride());
+    let mut done = 0;
     if down == 1 && sums.len() == NARROW {
-        let columns: [&[f32]; NARROW] =
-            std::array::from_fn(|lane| &values[lane * across..lane * across + depth]);
         let mut chains = [0.0; NARROW];
-        for (index, &factor) in factors.iter().enumerate() {
-            for lane in 0..NARROW {
-                chains[lane] = factor.mul_add(columns[lane][index], chains[lane]);
+        for factors in factors.as_chunks::<SIDE>().0 {
+            let square = turned(&values[done..], across, SIDE);
+            for (&factor, row) in factors.iter().zip(&square) {
+                for (chain, &value) in chains.iter_mut().zip(row) {
+                    *chain = factor.mul_add(value, *chain);
+                }
             }
+            done += SIDE;
         }
         sums.copy_from_slice(&chains);
-        return;
     }
     for (lane, sum) in sums.iter_mut().enumerate() {
-        for (index, &factor) in factors.iter().enumerate() {
-            *sum = factor.mul_add(values[lane * across + index * down], *sum);
+        for index in done..depth {
+            *sum = factors[index].mul_add(values[lane * across + index * down], *sum);
         }
     }
 }

@@ -1,0 +1,53 @@
+//! A read-only matrix over a slice.
+
+/// A read-only matrix over a slice, with strides, so that a transpose costs nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Matrix<'a> {
+    values: &'a [f32],
+    pub rows: usize,
+    pub columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// Row-major `[rows, columns]` at the beginning of `values`.
+    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert!(
+            values.len() >= rows * columns,
+            "a matrix {rows} × {columns} over {} numbers",
+            values.len()
+        );
+        Self {
+            values,
+            rows,
+            columns,
+            row_stride: columns,
+            column_stride: 1,
+        }
+    }
+
+    /// The transpose, over the same numbers.
+    pub fn transposed(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    pub(super) fn row_stride(&self) -> usize {
+        self.row_stride
+    }
+
+    pub(super) fn column_stride(&self) -> usize {
+        self.column_stride
+    }
+
+    /// The numbers from element (row, column) on.
+    pub(super) fn from(&self, row: usize, column: usize) -> &'a [f32] {
+        &self.values[row * self.row_stride + column * self.column_stride..]
+    }
+}

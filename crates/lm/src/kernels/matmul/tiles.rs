@@ -1,0 +1,156 @@
+//! The innermost loops: one tile of a product over one block of k, in registers.
+
+/// Where the sums of a tile go, and which of them count.
+#[derive(Clone, Copy)]
+pub(super) struct Corner {
+    /// Element (0, 0) of the tile in the target.
+    pub target: *mut f32,
+    /// From one row of the target to the next.
+    pub stride: usize,
+    /// Rows and columns that lie inside the target.
+    pub rows: usize,
+    pub columns: usize,
+    /// Whether the sums are added to what is there.
+    pub keep: bool,
+}
+
+impl Corner {
+    /// Stores or adds the sums of one row.
+    ///
+    /// # Safety
+    /// The row lies inside memory that the caller alone uses.
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    unsafe fn store(&self, row: usize, sums: &[f32]) {
+        // SAFETY: as the caller says.
+        let target =
+            unsafe { std::slice::from_raw_parts_mut(self.target.add(row * self.stride), self.columns) };
+        for (target, &sum) in target.iter_mut().zip(sums) {
+            *target = if self.keep { *target + sum } else { sum };
+        }
+    }
+}
+
+/// The shape of a tile and the code for it.
+#[derive(Clone, Copy)]
+pub(super) struct Tile {
+    /// Rows of `a` in a panel.
+    pub rows: usize,
+    /// Columns of `b` in a panel.
+    pub columns: usize,
+    /// (depth, panel of `a` `[depth, rows]`, panel of `b` `[depth, columns]`, corner).
+    ///
+    /// Calling it asks for panels of that length, and for a corner whose rows and columns are at most the tile's and
+    /// all inside memory that this call alone uses; and for the instruction set the tile was chosen for.
+    pub run: unsafe fn(usize, &[f32], &[f32], Corner),
+}
+
+/// The tile for machines without one of their own, written so that the compiler can make vectors of it.
+pub(super) const PORTABLE: Tile = Tile {
+    rows: 4,
+    columns: 16,
+    run: portable,
+};
+
+/// The tile for AVX-512: 28 of the 32 registers hold sums.
+#[cfg(target_arch = "x86_64")]
+pub(super) const AVX512: Tile = Tile {
+    rows: 14,
+    columns: 32,
+    run: avx512,
+};
+
+/// The tile for AVX2: 12 of the 16 registers hold sums.
+#[cfg(target_arch = "x86_64")]
+pub(super) const AVX2: Tile = Tile {
+    rows: 6,
+    columns: 16,
+    run: avx2,
+};
+
+#[allow(unsafe_code)]
+unsafe fn portable(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
+    const ROWS: usize = PORTABLE.rows;
+    const WIDE: usize = PORTABLE.columns;
+    let (a, b) = (&a[..depth * ROWS], &b[..depth * WIDE]);
+    let mut sums = [[0.0_f32; WIDE]; ROWS];
+    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<WIDE>().0) {
+        for (sums, &factor) in sums.iter_mut().zip(a) {
+            for (sum, &value) in sums.iter_mut().zip(b) {
+                *sum = factor.mul_add(value, *sum);
+            }
+        }
+    }
+    for (row, sums) in sums.iter().enumerate().take(corner.rows) {
+        // SAFETY: the caller gives a corner whose rows and columns are its own.
+        unsafe { corner.store(row, sums) };
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+unsafe fn avx512(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
+    use std::arch::x86_64::*;
+    const ROWS: usize = AVX512.rows;
+    const WIDE: usize = AVX512.columns;
+    const HALF: usize = WIDE / 2;
+    let (a, b) = (&a[..depth * ROWS], &b[..depth * WIDE]);
+    let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
+    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<WIDE>().0) {
+        // SAFETY: both loads lie inside the array `b`.
+        let (low, high) = unsafe { (_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(b.as_ptr().add(HALF))) };
+        for (sums, &factor) in sums.iter_mut().zip(a) {
+            let factor = _mm512_set1_ps(factor);
+            sums[0] = _mm512_fmadd_ps(factor, low, sums[0]);
+            sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
+        }
+    }
+    let columns = u32::MAX.unbounded_shr((WIDE - corner.columns) as u32);
+    let masks = [columns as u16, (columns >> HALF) as u16];
+    for (row, sums) in sums.iter().enumerate().take(corner.rows) {
+        for (half, (&sum, mask)) in sums.iter().zip(masks).enumerate() {
+            // SAFETY: the caller gives a corner of valid rows and columns; the masks leave the others alone.
+            unsafe {
+                let place = corner.target.wrapping_add(row * corner.stride + half * HALF);
+                let before = _mm512_maskz_loadu_ps(if corner.keep { mask } else { 0 }, place);
+                let after = if corner.keep {
+                    _mm512_add_ps(before, sum)
+                } else {
+                    sum
+                };
+                _mm512_mask_storeu_ps(place, mask, after);
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
+    use std::arch::x86_64::*;
+    const ROWS: usize = AVX2.rows;
+    const WIDE: usize = AVX2.columns;
+    const HALF: usize = WIDE / 2;
+    let (a, b) = (&a[..depth * ROWS], &b[..depth * WIDE]);
+    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<WIDE>().0) {
+        // SAFETY: both loads lie inside the array `b`.
+        let (low, high) = unsafe { (_mm256_loadu_ps(b.as_ptr()), _mm256_loadu_ps(b.as_ptr().add(HALF))) };
+        for (sums, &factor) in sums.iter_mut().zip(a) {
+            let factor = _mm256_set1_ps(factor);
+            sums[0] = _mm256_fmadd_ps(factor, low, sums[0]);
+            sums[1] = _mm256_fmadd_ps(factor, high, sums[1]);
+        }
+    }
+    for (row, sums) in sums.iter().enumerate().take(corner.rows) {
+        let mut values = [0.0; WIDE];
+        // SAFETY: both stores lie inside `values`; the caller gives a corner whose rows and columns are its own.
+        unsafe {
+            _mm256_storeu_ps(values.as_mut_ptr(), sums[0]);
+            _mm256_storeu_ps(values.as_mut_ptr().add(HALF), sums[1]);
+            corner.store(row, &values);
+        }
+    }
+}

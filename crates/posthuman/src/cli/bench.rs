@@ -1,0 +1,296 @@
+//! `posthuman bench`.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+use posthuman_lm::{
+    Decoder, Gpt2Config, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData,
+};
+use serde::Serialize;
+
+use super::output::{Progress, Report, facts};
+
+/// Measure the engine on this machine: tokens a second of one kind of work, the median of several runs.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  posthuman bench train --model gpt2-124m --batch 4 --seq 256\n  posthuman bench decode --model ./gpt2 --seq 64 --tokens 128 --threads 2 --json"
+)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    work: Work,
+}
+
+#[derive(Debug, Subcommand)]
+enum Work {
+    /// Steps of a training: forward, backward and AdamW.
+    Train(Shape),
+    /// Forward pass and loss.
+    Eval(Shape),
+    /// Tokens generated one after the other, after a prompt of --seq tokens.
+    Decode(Shape),
+    /// A prompt of --seq tokens read at once.
+    Prefill(Shape),
+}
+
+#[derive(Debug, clap::Args)]
+struct Shape {
+    /// gpt2-124m (random weights), or a folder with Hugging Face's config.json and model.safetensors.
+    #[arg(long, default_value = "gpt2-124m")]
+    model: String,
+    /// Precision of weights and arithmetic.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    precision: Precision,
+    /// Sequences put through together, in training and evaluation.
+    #[arg(long, default_value_t = 4)]
+    batch: usize,
+    /// Tokens of a sequence or of the prompt.
+    #[arg(long, default_value_t = 256)]
+    seq: usize,
+    /// Tokens to generate in a run of `decode`.
+    #[arg(long, default_value_t = 64)]
+    tokens: usize,
+    /// Threads.
+    #[arg(long, default_value_t = 2)]
+    threads: usize,
+    /// Runs that count.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Runs before them.
+    #[arg(long, default_value_t = 1)]
+    warmup: u32,
+    /// Instruction set; the best of the machine unless told.
+    #[arg(long, value_enum)]
+    instructions: Option<Instructions>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Precision {
+    /// 32-bit floating point.
+    F32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Instructions {
+    /// What every machine of this kind has.
+    Portable,
+    /// AVX2 with FMA.
+    Avx2,
+    /// AVX-512.
+    Avx512,
+}
+
+/// What was measured. Rates are tokens of the whole batch a second.
+#[derive(Debug, Serialize)]
+struct Measured {
+    work: &'static str,
+    model: String,
+    precision: &'static str,
+    instructions: String,
+    parameters: usize,
+    tokens_per_second: f64,
+    min: f64,
+    max: f64,
+    runs: u32,
+    threads: usize,
+    /// Largest resident memory of this process so far, where the system tells it.
+    peak_rss_bytes: Option<u64>,
+}
+
+impl Args {
+    pub(crate) fn run(self) -> anyhow::Result<Report> {
+        let (name, shape) = match &self.work {
+            Work::Train(shape) => ("train", shape),
+            Work::Eval(shape) => ("eval", shape),
+            Work::Decode(shape) => ("decode", shape),
+            Work::Prefill(shape) => ("prefill", shape),
+        };
+        if let Some(instructions) = shape.instructions {
+            instructions.set().choose()?;
+        }
+        let model = shape.model()?;
+        let parameters = model.config().parameter_count();
+        let mut rates = match self.work {
+            Work::Train(_) => shape.train(model)?,
+            Work::Eval(_) => shape.evaluate(&model)?,
+            Work::Decode(_) => shape.decode(&model)?,
+            Work::Prefill(_) => shape.prefill(&model)?,
+        };
+        rates.sort_by(f64::total_cmp);
+        report(&Measured {
+            work: name,
+            model: shape.model.clone(),
+            precision: "f32",
+            instructions: format!("{:?}", InstructionSet::current()).to_lowercase(),
+            parameters,
+            tokens_per_second: median(&rates),
+            min: rates[0],
+            max: rates[rates.len() - 1],
+            runs: shape.runs,
+            threads: shape.threads,
+            peak_rss_bytes: peak_memory(),
+        })
+    }
+}
+
+impl Shape {
+    fn model(&self) -> anyhow::Result<Model> {
+        if self.model == "gpt2-124m" {
+            return Ok(Model::random(Gpt2Config::new(50_257, 1_024, 768, 12, 12)?, 1)?);
+        }
+        let folder = PathBuf::from(&self.model);
+        let read = |name: &str| {
+            let path = folder.join(name);
+            std::fs::read(&path).with_context(|| {
+                format!(
+                    "{} cannot be read; --model takes gpt2-124m or a folder of Hugging Face files",
+                    path.display()
+                )
+            })
+        };
+        let config = Gpt2Config::from_json(&read("config.json")?)?;
+        Ok(Model::from_safetensors(config, &read("model.safetensors")?)?)
+    }
+
+    /// Tokens in no order, the same in every run: numbers of a linear congruential generator (Knuth's MMIX).
+    fn tokens(&self, model: &Model, count: usize) -> Vec<u32> {
+        let vocabulary = model.config().vocab_size as u64;
+        let mut state = 1_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % vocabulary) as u32
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    fn train(&self, model: Model) -> anyhow::Result<Vec<f64>> {
+        let runs = self.warmup + self.runs;
+        let options = TrainOptions {
+            batch: self.batch,
+            sequence: self.seq,
+            steps: u64::from(runs),
+            warmup_steps: 0,
+            threads: self.threads,
+            ..TrainOptions::default()
+        };
+        let tokens = self.tokens(&model, 4 * self.batch * self.seq + 1);
+        let mut trainer = Trainer::new(model, TrainingData::from_tokens(tokens, vec![])?, options)?;
+        self.timed(self.batch * self.seq, || Ok(trainer.step().map(drop)?))
+    }
+
+    fn evaluate(&self, model: &Model) -> anyhow::Result<Vec<f64>> {
+        let tokens = self.tokens(model, self.batch * (self.seq + 1));
+        let sequences: Vec<&[u32]> = tokens.chunks(self.seq + 1).collect();
+        let mut meter = LossMeter::new(model, self.threads)?;
+        self.timed(self.batch * self.seq, || Ok(meter.loss(&sequences).map(drop)?))
+    }
+
+    fn prefill(&self, model: &Model) -> anyhow::Result<Vec<f64>> {
+        let tokens = self.tokens(model, self.seq);
+        self.timed(self.seq, || {
+            Decoder::new(model, self.seq, self.threads)?.read(&tokens)?;
+            Ok(())
+        })
+    }
+
+    /// The prompt is read before the clock starts.
+    fn decode(&self, model: &Model) -> anyhow::Result<Vec<f64>> {
+        let runs = (self.warmup + self.runs) as usize;
+        let tokens = self.tokens(model, self.seq);
+        let capacity = self.seq + self.tokens;
+        let mut rates = Vec::new();
+        let mut progress = Progress::new();
+        for run in 0..runs {
+            let mut decoder = Decoder::new(model, capacity, self.threads)?;
+            let mut logits = decoder.read(&tokens)?;
+            let start = Instant::now();
+            for _ in 0..self.tokens {
+                logits = decoder.read(&[largest(&logits)])?;
+            }
+            rates.push(self.tokens as f64 / start.elapsed().as_secs_f64());
+            progress.show(run as u64 + 1, runs as u64, "runs");
+        }
+        progress.finish();
+        Ok(rates.split_off(self.warmup as usize))
+    }
+
+    /// Tokens a second of each run that counts, of work that goes through `tokens` at a time.
+    fn timed(&self, tokens: usize, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<Vec<f64>> {
+        let runs = self.warmup + self.runs;
+        let mut rates = Vec::new();
+        let mut progress = Progress::new();
+        for run in 0..runs {
+            let start = Instant::now();
+            work()?;
+            rates.push(tokens as f64 / start.elapsed().as_secs_f64());
+            progress.show(u64::from(run) + 1, u64::from(runs), "runs");
+        }
+        progress.finish();
+        Ok(rates.split_off(self.warmup as usize))
+    }
+}
+
+impl Instructions {
+    fn set(self) -> InstructionSet {
+        match self {
+            Self::Portable => InstructionSet::Portable,
+            Self::Avx2 => InstructionSet::Avx2,
+            Self::Avx512 => InstructionSet::Avx512,
+        }
+    }
+}
+
+fn report(measured: &Measured) -> anyhow::Result<Report> {
+    let memory = match measured.peak_rss_bytes {
+        Some(bytes) => format!("{:.2} GB at most", bytes as f64 / 1e9),
+        None => "not told by this system".to_owned(),
+    };
+    let text = facts(&[
+        ("work", format!("{} of {}", measured.work, measured.model)),
+        (
+            "speed",
+            format!(
+                "{:.1} tokens/s, median of {} runs ({:.1} to {:.1})",
+                measured.tokens_per_second, measured.runs, measured.min, measured.max
+            ),
+        ),
+        (
+            "with",
+            format!(
+                "{}, {}, {} threads",
+                measured.precision, measured.instructions, measured.threads
+            ),
+        ),
+        ("memory", memory),
+    ]);
+    Report::new(text, measured)
+}
+
+/// The middle of sorted rates.
+fn median(sorted: &[f64]) -> f64 {
+    let middle = sorted.len() / 2;
+    if sorted.len() % 2 == 1 {
+        sorted[middle]
+    } else {
+        (sorted[middle - 1] + sorted[middle]) / 2.0
+    }
+}
+
+fn largest(logits: &[f32]) -> u32 {
+    let best = logits
+        .iter()
+        .enumerate()
+        .max_by(|(_, one), (_, other)| one.total_cmp(other));
+    best.map_or(0, |(token, _)| token as u32)
+}
+
+/// `VmHWM` of Linux, in bytes.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
