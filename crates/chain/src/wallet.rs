@@ -11,7 +11,6 @@ use alloy::eips::eip2718::Encodable2718;
 use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::signers::{Signature, SignerSync};
-use alloy::sol_types::{Eip712Domain, SolStruct};
 use posthuman_types::{Address, B256};
 use zeroize::Zeroizing;
 
@@ -153,18 +152,6 @@ impl Wallet {
         self.signer
             .sign_message_sync(message)
             .map_err(|source| self.signing_error("a message", source))
-    }
-
-    /// Signs EIP-712 typed data in a domain.
-    ///
-    /// # Errors
-    /// As [`sign_message`](Self::sign_message).
-    pub fn sign_typed_data<T: SolStruct>(
-        &self,
-        data: &T,
-        domain: &Eip712Domain,
-    ) -> Result<Signature, ChainError> {
-        self.sign_hash(data.eip712_signing_hash(domain), "typed data")
     }
 
     /// Signs 32 bytes as they are. Does not hash or prefix: for digests of known formats only.

@@ -120,3 +120,25 @@ fn file_error(path: &Path) -> impl Fn(std::io::Error) -> DevnetError {
         source,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::artifacts::{contracts_folder, find_anvil};
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_that_is_not_whole_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let contracts = contracts_folder();
+        let home = folder.path().join(key(&contracts).unwrap());
+        fs::create_dir(&home).unwrap();
+        for name in [STATE, ADDRESSES] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        assert!(look(&home).is_none());
+        let binary = find_anvil(&contracts).unwrap();
+        let made = deployed(&contracts, folder.path(), &binary).await.unwrap();
+        let found = look(&home).unwrap();
+        assert_eq!((found.state, found.book), (made.state, made.book));
+    }
+}
