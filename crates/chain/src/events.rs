@@ -255,7 +255,7 @@ impl Chain {
             match self.logs(filter.clone(), from_block, to_block).await {
                 Ok(logs) => return Ok((to_block, logs)),
                 Err(ChainError::Refused { .. }) if to_block > from_block => {
-                    *page = (to_block - from_block + 1) / 2
+                    *page = (to_block - from_block).div_ceil(2)
                 }
                 Err(error) => return Err(error),
             }

@@ -249,7 +249,8 @@ mod tests {
             price: Some(Publication::LEAST_PRICE),
         };
         good().check().unwrap();
-        let changes: [(&str, fn(&mut Publication)); 13] = [
+        type Change = fn(&mut Publication);
+        let changes: [(&str, Change); 13] = [
             ("name", |publication| publication.name.clear()),
             ("name", |publication| publication.name = " ".into()),
             ("name", |publication| publication.name.push('x')),
