@@ -4,7 +4,7 @@
 //! their order and the case of addresses may change, so whoever needs the exact bytes keeps the bytes.
 //! Source: Ocean Protocol's DDO specification and the shapes of `@oceanprotocol/ddo-js` 0.2.0 (`schemas/4.*.ttl`).
 
-use posthuman_types::{Address, Did, ErrorClass, Operation};
+use posthuman_types::{Address, Did, ErrorClass};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
@@ -319,13 +319,6 @@ impl Ddo {
     /// Facts of an unknown schema, of the wrong shape or that contradict themselves.
     pub fn facts(&self) -> Result<Option<AssetFacts>, DdoError> {
         AssetFacts::read(self)
-    }
-
-    /// The service that runs `operation`, with its index; nothing if the asset offers no such thing.
-    pub fn service_for(&self, operation: Operation) -> Option<(u64, &Service)> {
-        let index = operation.service_index();
-        let service = self.services.get(usize::try_from(index).ok()?)?;
-        (service.kind == "compute" && service.id == operation.as_str()).then_some((index, service))
     }
 
     /// The datatokens of its services, each once, in order.

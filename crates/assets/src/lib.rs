@@ -32,7 +32,7 @@ pub use facts::{
 pub use lineage::{
     LineageError, LineageRecord, commitment_key, decode_address, decode_commitment, decode_digest,
     encode_address, encode_commitment, encode_digest, key, lineage_key, node_key, publication_key,
-    receipt_key, receipt_signer_key,
+    receipt_key, receipt_name, receipt_signer_key,
 };
 pub use listing::{Listing, TrustedOperation, blank_ddo, model_ddo, operation_ddo};
 pub use posthuman_types::api::Allowances;

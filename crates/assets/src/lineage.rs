@@ -14,47 +14,63 @@ const SCHEMA: &str = "posthuman/lineage/1";
 /// Most bytes of a value that is read.
 const MAX_BYTES: usize = 16 * 1024;
 
+/// Name of the [`LineageRecord`].
+pub const LINEAGE: &str = "posthuman.lineage";
+/// Name of the commitment to the weights.
+pub const COMMITMENT: &str = "posthuman.commitment";
+/// Name of the address that signs a node's receipts.
+pub const RECEIPT_SIGNER: &str = "posthuman.receipt_signer";
+/// Name of the node that serves an asset.
+pub const NODE: &str = "posthuman.node";
+/// Name of the digest of the publication statement of an imported model.
+pub const PUBLICATION: &str = "posthuman.publication";
+
 /// The key of a name.
 pub fn key(name: &str) -> Digest {
     keccak256(name.as_bytes())
 }
 
-/// Key of the [`LineageRecord`]: `posthuman.lineage`.
+/// Key of the [`LineageRecord`]: [`LINEAGE`].
 pub fn lineage_key() -> Digest {
-    key("posthuman.lineage")
+    key(LINEAGE)
 }
 
-/// Key of the commitment to the weights ([`encode_commitment`]): `posthuman.commitment`.
+/// Key of the commitment to the weights ([`encode_commitment`]): [`COMMITMENT`].
 pub fn commitment_key() -> Digest {
-    key("posthuman.commitment")
+    key(COMMITMENT)
 }
 
-/// Key of the address that signs a node's receipts ([`encode_address`]): `posthuman.receipt_signer`.
+/// Key of the address that signs a node's receipts ([`encode_address`]): [`RECEIPT_SIGNER`].
 ///
 /// It stands in the store of the data NFT that is the node's identity. Which value was valid at an order's block
 /// follows from that store's `DataChanged` events.
 pub fn receipt_signer_key() -> Digest {
-    key("posthuman.receipt_signer")
+    key(RECEIPT_SIGNER)
 }
 
-/// Key of the node that serves this asset ([`encode_address`]): `posthuman.node`.
+/// Key of the node that serves this asset ([`encode_address`]): [`NODE`].
 ///
 /// The value is the address of the data NFT that is the node's identity: its owner is the node's wallet, its store names
 /// the receipt signer.
 pub fn node_key() -> Digest {
-    key("posthuman.node")
+    key(NODE)
 }
 
-/// Key of the digest of the publication statement of an imported model ([`encode_digest`]): `posthuman.publication`.
+/// Key of the digest of the publication statement of an imported model ([`encode_digest`]): [`PUBLICATION`].
 pub fn publication_key() -> Digest {
-    key("posthuman.publication")
+    key(PUBLICATION)
 }
 
-/// Key of the digest of the receipt for one order ([`encode_digest`]): `posthuman.receipt:` and the order's text.
+/// Name of the digest of the receipt for one order: `posthuman.receipt:` and the order's text.
 ///
 /// For orders of contract wallets, whose requests `orderExecuted` cannot check.
+pub fn receipt_name(order: &OrderId) -> String {
+    format!("posthuman.receipt:{order}")
+}
+
+/// Key of the digest of the receipt for one order ([`encode_digest`]): that of [`receipt_name`].
 pub fn receipt_key(order: &OrderId) -> Digest {
-    key(&format!("posthuman.receipt:{order}"))
+    key(&receipt_name(order))
 }
 
 /// What the store of a model's data NFT says of its birth.

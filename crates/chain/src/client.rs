@@ -11,7 +11,7 @@ use alloy::rpc::types::{BlockNumberOrTag, TransactionRequest};
 use alloy::sol_types::SolCall;
 use alloy::transports::http::Http;
 use alloy::transports::{RpcError, TransportError, TransportResult};
-use posthuman_types::{Address, Bytes, U256};
+use posthuman_types::{Address, B256, Bytes, U256};
 
 use crate::address_book::AddressBook;
 use crate::bindings::IErc1271;
@@ -50,7 +50,7 @@ struct Inner {
 /// How long to wait for receipts, and how often to look.
 #[derive(Clone, Copy, Debug)]
 pub struct ChainOptions {
-    /// After this a transaction that is not mined gives [`ChainError::Deadline`].
+    /// After this a transaction that is not known to be mined gives [`ChainError::Deadline`].
     pub receipt_deadline: Duration,
     /// The pause between two looks for a receipt.
     pub poll_interval: Duration,
@@ -201,7 +201,7 @@ impl Chain {
     pub async fn is_valid_signature(
         &self,
         wallet: Address,
-        digest: posthuman_types::B256,
+        digest: B256,
         signature: &[u8],
     ) -> Result<bool, ChainError> {
         let call = IErc1271::isValidSignatureCall {
@@ -236,6 +236,15 @@ impl Chain {
             })
             .await?;
         Ok(block.map(|block| block.header.timestamp))
+    }
+
+    /// When the block of a transaction was made. That there is none is a fault: no time may stand in for it.
+    pub(crate) async fn timestamp_of(&self, block: u64, transaction: B256) -> Result<u64, ChainError> {
+        let timestamp = self.block_timestamp(block).await?;
+        timestamp.ok_or_else(|| ChainError::UnexpectedAnswer {
+            what: format!("block {block} of transaction {transaction}"),
+            why: "there is no such block".into(),
+        })
     }
 
     pub(crate) fn provider(&self) -> &RootProvider {
@@ -312,7 +321,7 @@ pub(crate) fn request(from: Address, call: &Call) -> TransactionRequest {
 }
 
 /// Whether asking again may help: the wire failed, or the server is overloaded.
-fn is_transient(error: &TransportError) -> bool {
+pub(crate) fn is_transient(error: &TransportError) -> bool {
     match error {
         RpcError::Transport(_) => true,
         RpcError::ErrorResp(response) => response.is_retry_err(),

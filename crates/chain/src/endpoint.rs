@@ -8,6 +8,7 @@ use url::Url;
 use crate::error::ChainError;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const EXPECTED: &str = "expected something like http://127.0.0.1:8545";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) fn http_client(url: &str) -> Result<(reqwest::Client, Url), ChainError> {
@@ -15,11 +16,9 @@ pub(crate) fn http_client(url: &str) -> Result<(reqwest::Client, Url), ChainErro
         url: shown,
         why: why.to_owned(),
     };
-    let parsed: Url = url.parse().map_err(|_| {
-        bad(
-            url.chars().take(80).collect(),
-            "expected something like http://127.0.0.1:8545",
-        )
+    // Where the secrets are in a text that cannot be read, nobody knows: none of it is shown.
+    let parsed: Url = url.parse().map_err(|error: url::ParseError| {
+        bad("what was given".to_owned(), &format!("{error}; {EXPECTED}"))
     })?;
     match parsed.scheme() {
         "http" if parsed.host().is_some() => {}
@@ -30,10 +29,7 @@ pub(crate) fn http_client(url: &str) -> Result<(reqwest::Client, Url), ChainErro
             ));
         }
         _ => {
-            return Err(bad(
-                show_url(&parsed),
-                "expected something like http://127.0.0.1:8545",
-            ));
+            return Err(bad(show_url(&parsed), EXPECTED));
         }
     }
     let mut builder = reqwest::Client::builder()
@@ -77,6 +73,11 @@ mod tests {
             ("https://user:secret@rpc.example/key", "no TLS"),
             ("ftp://user:secret@host", "expected something like"),
             ("127.0.0.1", "expected something like"),
+            (
+                "http://user:secret@host:854500",
+                "invalid port number; expected something like",
+            ),
+            ("user:secret@host", "expected something like"),
         ] {
             let error = http_client(url).unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("secret"), "{error}");

@@ -12,9 +12,9 @@ use crate::revert::Revert;
 #[non_exhaustive]
 pub enum ChainError {
     /// The address of the chain's RPC cannot be used at all.
-    #[error("`{url}` is not an address of a chain: {why}")]
+    #[error("{url} is not an address of a chain: {why}")]
     BadUrl {
-        /// What was given, without credentials.
+        /// What was given, without credentials; not a letter of it where it cannot be read.
         url: String,
         /// What is wrong with it and what to give instead.
         why: String,
@@ -89,9 +89,9 @@ pub enum ChainError {
         /// Wei there.
         have: U256,
     },
-    /// A transaction was sent and is not mined yet.
+    /// A transaction was sent, or may have been, and nobody knows yet that it is mined.
     #[error(
-        "transaction {transaction} is not mined after {seconds} s; it may still be: \
+        "transaction {transaction} has no receipt after {seconds} s; it may still get one: \
          look for its receipt before you send anything again"
     )]
     Deadline {
@@ -99,6 +99,9 @@ pub enum ChainError {
         transaction: B256,
         /// How long was waited.
         seconds: u64,
+        /// Why the chain could not be asked in the end, if it could not.
+        #[source]
+        source: Option<Box<ChainError>>,
     },
     /// The nonce of a prepared transaction was used by another transaction.
     #[error(

@@ -1,7 +1,7 @@
 //! Reading the chain's logs in order, with a cursor.
 
 use alloy::providers::Provider;
-use alloy::rpc::types::{BlockNumberOrTag, Filter, Log};
+use alloy::rpc::types::{Filter, Log};
 use alloy::sol_types::SolEvent;
 use posthuman_types::{Address, B256};
 
@@ -179,22 +179,29 @@ impl EventCursor {
         if self.next_block > newest {
             return Ok(None);
         }
-        loop {
-            let from_block = self.next_block;
-            let to_block = newest.min(from_block.saturating_add(self.page - 1));
-            match chain.events(&self.query, from_block, to_block).await {
-                Ok(events) => {
-                    self.next_block = to_block + 1;
-                    return Ok(Some(EventPage {
-                        from_block,
-                        to_block,
-                        events,
-                    }));
-                }
-                Err(ChainError::Refused { .. }) if self.page > 1 => self.page /= 2,
-                Err(error) => return Err(error),
-            }
-        }
+        let from_block = self.next_block;
+        let (to_block, logs) = chain
+            .log_page(&self.query.filter(), from_block, newest, &mut self.page)
+            .await?;
+        self.next_block = to_block + 1;
+        Ok(Some(EventPage {
+            from_block,
+            to_block,
+            events: logs.iter().filter_map(record).collect(),
+        }))
+    }
+}
+
+impl EventQuery {
+    fn filter(&self) -> Filter {
+        let topics = if self.topics.is_empty() {
+            Event::TOPICS
+        } else {
+            &self.topics
+        };
+        Filter::new()
+            .address(self.contracts.clone())
+            .event_signature(topics.to_vec())
     }
 }
 
@@ -209,31 +216,54 @@ impl Chain {
         from_block: u64,
         to_block: u64,
     ) -> Result<Vec<EventRecord>, ChainError> {
-        let topics = if query.topics.is_empty() {
-            Event::TOPICS
-        } else {
-            &query.topics
-        };
-        let logs = self
-            .logs(&query.contracts, topics, from_block, Some(to_block))
-            .await?;
+        let logs = self.logs(query.filter(), from_block, to_block).await?;
         Ok(logs.iter().filter_map(record).collect())
     }
 
-    /// Raw logs by contracts and first topics, up to a block or to the newest.
-    pub(crate) async fn logs(
+    /// Raw logs of a contract by first topics, from a block to the newest, in chain order.
+    ///
+    /// Everything is asked for at once, since one contract logs little; smaller pages are for servers that refuse that.
+    pub(crate) async fn logs_since(
         &self,
-        contracts: &[Address],
+        contract: Address,
         topics: &[B256],
         from_block: u64,
-        to_block: Option<u64>,
     ) -> Result<Vec<Log>, ChainError> {
-        let to_block = to_block.map_or(BlockNumberOrTag::Latest, BlockNumberOrTag::Number);
-        let filter = Filter::new()
-            .address(contracts.to_vec())
-            .event_signature(topics.to_vec())
-            .from_block(from_block)
-            .to_block(to_block);
+        let filter = Filter::new().address(contract).event_signature(topics.to_vec());
+        let newest = self.block_number().await?;
+        let (mut next, mut page) = (from_block, u64::MAX);
+        let mut found = Vec::new();
+        while next <= newest {
+            let (to_block, logs) = self.log_page(&filter, next, newest, &mut page).await?;
+            found.extend(logs);
+            next = to_block + 1;
+        }
+        Ok(found)
+    }
+
+    /// The logs of at most `page` blocks, and the last of these blocks. Where the server finds the range too large, the
+    /// page is halved, for the next call too.
+    async fn log_page(
+        &self,
+        filter: &Filter,
+        from_block: u64,
+        newest: u64,
+        page: &mut u64,
+    ) -> Result<(u64, Vec<Log>), ChainError> {
+        loop {
+            let to_block = newest.min(from_block.saturating_add(*page - 1));
+            match self.logs(filter.clone(), from_block, to_block).await {
+                Ok(logs) => return Ok((to_block, logs)),
+                Err(ChainError::Refused { .. }) if to_block > from_block => {
+                    *page = (to_block - from_block).div_ceil(2)
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn logs(&self, filter: Filter, from_block: u64, to_block: u64) -> Result<Vec<Log>, ChainError> {
+        let filter = filter.from_block(from_block).to_block(to_block);
         self.ask("logs", || self.provider().get_logs(&filter)).await
     }
 }

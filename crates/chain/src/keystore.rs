@@ -4,13 +4,16 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use eth_keystore::{EthKeystore, KdfparamsType};
 use posthuman_types::ErrorClass;
 use zeroize::Zeroizing;
 
 /// Keystore files above this size are not keystores.
 const KEYSTORE_LIMIT: u64 = 64 * 1024;
-/// Bound of scrypt's memory, N · r · 128 bytes: eight times geth's standard of 256 MiB.
+/// Bound of scrypt's work N · r · p, of which each of p parts takes N · r · 128 bytes: eight times geth's standard.
 const SCRYPT_LIMIT: u64 = 1 << 24;
+/// Bound of PBKDF2's rounds: forty times geth's standard.
+const PBKDF2_LIMIT: u32 = 10_000_000;
 
 /// A wallet that cannot be opened or kept.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +74,7 @@ pub enum WalletError {
 }
 
 impl WalletError {
-    /// Who can mend it: always the caller.
+    /// Who can mend it: the caller, with another password, or with another file or setting.
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::WrongPassword { .. } => ErrorClass::Unauthorized,
@@ -80,46 +83,66 @@ impl WalletError {
     }
 }
 
-/// Refuses what the keystore library would trust: a derived key too short to slice, or scrypt parameters that would
-/// take the machine's memory.
+/// Refuses what the keystore library would trust: it panics on short fields that no password protects, takes any
+/// cipher, and lets a file ask for any amount of work and memory.
 pub(crate) fn check_keystore(path: &Path) -> Result<(), WalletError> {
     let file_error = |source| WalletError::File {
         path: path.to_owned(),
         source,
-    };
-    let refuse = |why: &str| {
-        Err(WalletError::NotAKeystore {
-            path: path.to_owned(),
-            why: why.to_owned(),
-        })
     };
     let file = fs::File::open(path).map_err(file_error)?;
     let mut text = Vec::new();
     file.take(KEYSTORE_LIMIT + 1)
         .read_to_end(&mut text)
         .map_err(file_error)?;
+    fault(&text).map_or(Ok(()), |why| {
+        Err(WalletError::NotAKeystore {
+            path: path.to_owned(),
+            why: why.to_owned(),
+        })
+    })
+}
+
+/// What keeps a text from being a keystore that is safe to open.
+fn fault(text: &[u8]) -> Option<&'static str> {
     if text.len() as u64 > KEYSTORE_LIMIT {
-        return refuse("it is larger than any keystore");
+        return Some("it is larger than any keystore");
     }
-    let Ok(json) = serde_json::from_slice::<serde_json::Value>(&text) else {
-        return refuse("it is not JSON");
+    let Ok(json) = serde_json::from_slice::<serde_json::Value>(text) else {
+        return Some("it is not JSON");
     };
     if json["version"] != 3 {
-        return refuse("its version is not 3");
+        return Some("its version is not 3");
     }
-    let parameters = &json["crypto"]["kdfparams"];
-    if parameters["dklen"] != 32 {
-        return refuse("its derived key is not 32 bytes long");
+    let Ok(EthKeystore { crypto, .. }) = serde_json::from_value(json) else {
+        return Some("a field is missing or holds something else than it should");
+    };
+    if crypto.cipher != "aes-128-ctr" {
+        return Some("its cipher is not aes-128-ctr");
     }
-    let memory = parameters["n"]
-        .as_u64()
-        .unwrap_or(0)
-        .saturating_mul(parameters["r"].as_u64().unwrap_or(0));
-    let work = memory.saturating_mul(parameters["p"].as_u64().unwrap_or(0));
-    if memory > SCRYPT_LIMIT || work > SCRYPT_LIMIT {
-        return refuse("its scrypt parameters ask for too much memory");
+    if crypto.cipherparams.iv.len() != 16 {
+        return Some("its initialisation vector is not 16 bytes long");
     }
-    Ok(())
+    if crypto.ciphertext.len() != 32 {
+        return Some("its encrypted key is not 32 bytes long");
+    }
+    let (length, affordable) = match crypto.kdfparams {
+        KdfparamsType::Pbkdf2 { c, dklen, .. } => (dklen, c <= PBKDF2_LIMIT),
+        KdfparamsType::Scrypt { dklen, n, p, r, .. } => {
+            let work = [r, p]
+                .into_iter()
+                .map(u64::from)
+                .fold(u64::from(n), u64::saturating_mul);
+            (
+                dklen,
+                n.is_power_of_two() && r > 0 && p > 0 && work <= SCRYPT_LIMIT,
+            )
+        }
+    };
+    if length != 32 {
+        return Some("its derived key is not 32 bytes long");
+    }
+    (!affordable).then_some("its key derivation asks for too much memory or work, or for the impossible")
 }
 
 pub(crate) fn read_password(mut source: impl Read) -> Result<Zeroizing<Vec<u8>>, WalletError> {

@@ -36,16 +36,6 @@ pub enum AssetState {
     Unlisted = 5,
 }
 
-impl AssetState {
-    /// The state of a number, or nothing for a number that Ocean does not use.
-    pub fn from_number(number: u8) -> Option<Self> {
-        use AssetState::*;
-        [Active, EndOfLife, Deprecated, Revoked, OrderingDisabled, Unlisted]
-            .into_iter()
-            .find(|state| *state as u8 == number)
-    }
-}
-
 /// Metadata (a DDO) as it is written on chain. It lives in the event alone; contracts cannot read it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
@@ -59,7 +49,7 @@ pub struct Metadata {
     pub flags: Bytes,
     /// The document.
     pub data: Bytes,
-    /// SHA-256 of the plain document.
+    /// A SHA-256 that Ocean's indexers compare: of the document, or of its text in hex, as the tool that wrote it has it.
     pub hash: B256,
 }
 

@@ -184,11 +184,10 @@ impl Datatoken {
     ) -> Result<Vec<ExecutionRecord>, ChainError> {
         let logs = self
             .chain()
-            .logs(
-                &[self.address()],
+            .logs_since(
+                self.address(),
                 &[IDatatoken::OrderExecuted::SIGNATURE_HASH],
                 from_block,
-                None,
             )
             .await?;
         let records = logs.iter().filter_map(|log| {
@@ -232,18 +231,9 @@ impl Chain {
         if !receipt.success || receipt.events::<IDatatoken::OrderStarted>().next().is_none() {
             return Ok(Vec::new());
         }
-        let what = || {
-            format!(
-                "block {} of transaction {}",
-                receipt.block_number, receipt.transaction
-            )
-        };
-        let block_timestamp = self.block_timestamp(receipt.block_number).await?.ok_or_else(|| {
-            ChainError::UnexpectedAnswer {
-                what: what(),
-                why: "there is no such block".into(),
-            }
-        })?;
+        let block_timestamp = self
+            .timestamp_of(receipt.block_number, receipt.transaction)
+            .await?;
         Ok(read_orders(self.id(), block_timestamp, receipt))
     }
 

@@ -31,7 +31,7 @@ impl Datatoken {
     /// All renewals of the orders in a transaction, oldest first, from a block on.
     ///
     /// # Errors
-    /// No answer of the chain.
+    /// No answer of the chain, or it does not know the block of a renewal.
     pub async fn renewals(
         &self,
         order_transaction: B256,
@@ -43,7 +43,7 @@ impl Datatoken {
         ];
         let logs = self
             .chain()
-            .logs(&[self.address()], &topics, from_block, None)
+            .logs_since(self.address(), &topics, from_block)
             .await?;
         let mut renewals = Vec::new();
         // The fee of a renewal follows its `OrderReused` in the same transaction.
@@ -56,11 +56,7 @@ impl Datatoken {
                 && let Some((_, caller)) = open.take().filter(|(of, _)| *of == transaction)
             {
                 let block_number = log.block_number.unwrap_or_default();
-                let block_timestamp = self
-                    .chain()
-                    .block_timestamp(block_number)
-                    .await?
-                    .unwrap_or_default();
+                let block_timestamp = self.chain().timestamp_of(block_number, transaction).await?;
                 renewals.push(Renewal {
                     caller,
                     fee: off_chain(event),

@@ -165,12 +165,7 @@ impl Splitter {
     pub async fn payments(&self, from_block: u64) -> Result<Vec<Payment>, ChainError> {
         let logs = self
             .chain
-            .logs(
-                &[self.address],
-                &[ISplitter::PayeePaid::SIGNATURE_HASH],
-                from_block,
-                None,
-            )
+            .logs_since(self.address, &[ISplitter::PayeePaid::SIGNATURE_HASH], from_block)
             .await?;
         let payments = logs.iter().filter_map(|log| {
             let event = ISplitter::PayeePaid::decode_log_data(log.data()).ok()?;

@@ -11,7 +11,7 @@ use posthuman_types::{Address, B256, Bytes, U256};
 use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
-use crate::client::{Chain, request};
+use crate::client::{Chain, is_transient, request};
 use crate::error::ChainError;
 use crate::revert::Revert;
 use crate::wallet::Wallet;
@@ -103,13 +103,19 @@ impl Chain {
     /// [`ChainError::NonceTaken`] or a deadline.
     ///
     /// # Errors
-    /// A refusal, lack of ether, a failure after sending, or a deadline (then the transaction may still be mined).
+    /// A refusal, lack of ether, a failure after sending, or a deadline (then the transaction may still be mined). Only
+    /// before anything was sent does a chain that does not answer give [`ChainError::Unreachable`].
     pub async fn send(&self, wallet: &Wallet, call: Call) -> Result<Receipt, ChainError> {
         let signed = {
             let _sending = wallet.sending.lock().await;
             let nonce = self.transaction_count(wallet.address()).await?;
             let signed = self.prepare(wallet, &call, nonce).await?;
-            self.broadcast(&signed).await?;
+            match self.broadcast(&signed).await {
+                Err(error) if may_have_arrived(&error) => {
+                    tracing::warn!(transaction = %signed.hash, %error, "nobody knows whether it was sent");
+                }
+                outcome => outcome?,
+            }
             signed
         };
         tracing::debug!(transaction = %signed.hash, nonce = signed.nonce, label = call.label, "sent");
@@ -218,36 +224,46 @@ impl Chain {
             .map(Receipt::from))
     }
 
-    /// Waits for the receipt of a transaction that was sent.
+    /// Waits for the receipt of a transaction that was sent, also while the chain does not answer.
     ///
     /// # Errors
     /// A deadline, or the nonce was taken by another transaction.
     pub async fn wait(&self, signed: &SignedTransaction) -> Result<Receipt, ChainError> {
         let start = Instant::now();
         loop {
-            if let Some(receipt) = self.receipt(signed.hash).await? {
+            let look = self.receipt(signed.hash).await;
+            if let Ok(Some(receipt)) = look {
                 return Ok(receipt);
             }
             if start.elapsed() >= self.deadline() {
-                return Err(self.never_mined(signed).await?);
+                return Err(self.never_mined(signed, look.err()).await);
             }
             tokio::time::sleep(self.poll()).await;
         }
     }
 
-    /// Why a transaction is not mined after the deadline: another one has its nonce, or it still waits.
-    async fn never_mined(&self, signed: &SignedTransaction) -> Result<ChainError, ChainError> {
-        if self.mined_transaction_count(signed.from).await? > signed.nonce
-            && self.receipt(signed.hash).await?.is_none()
-        {
-            return Ok(ChainError::NonceTaken {
+    /// Why a transaction has no receipt after the deadline: another one has its nonce, or it still waits, or the last
+    /// question for it had no answer. Whatever it is, the sender learns which transaction to look for.
+    async fn never_mined(&self, signed: &SignedTransaction, unanswered: Option<ChainError>) -> ChainError {
+        let taken = match unanswered {
+            Some(error) => Err(error),
+            None => self.is_nonce_taken(signed).await,
+        };
+        match taken {
+            Ok(true) => ChainError::NonceTaken {
                 transaction: signed.hash,
-            });
+            },
+            waits => ChainError::Deadline {
+                transaction: signed.hash,
+                seconds: self.deadline().as_secs(),
+                source: waits.err().map(Box::new),
+            },
         }
-        Ok(ChainError::Deadline {
-            transaction: signed.hash,
-            seconds: self.deadline().as_secs(),
-        })
+    }
+
+    async fn is_nonce_taken(&self, signed: &SignedTransaction) -> Result<bool, ChainError> {
+        Ok(self.mined_transaction_count(signed.from).await? > signed.nonce
+            && self.receipt(signed.hash).await?.is_none())
     }
 
     /// The next nonce of an address: how many transactions it sent, pending ones included.
@@ -295,6 +311,16 @@ impl Chain {
             .ask(&call.label, || self.provider().estimate_gas(request(from, call)))
             .await?;
         Ok(estimate.saturating_mul(100 + GAS_MARGIN_PERCENT) / 100)
+    }
+}
+
+/// Whether a transaction may have reached the chain although sending it ended in this error.
+fn may_have_arrived(error: &ChainError) -> bool {
+    match error {
+        ChainError::Unreachable { .. } | ChainError::UnexpectedAnswer { .. } => true,
+        // Too busy to answer now, after attempts whose answers were lost.
+        ChainError::Refused { source, .. } => is_transient(source),
+        _ => false,
     }
 }
 

@@ -11,7 +11,6 @@ use alloy::eips::eip2718::Encodable2718;
 use alloy::signers::k256::elliptic_curve::rand_core::OsRng;
 use alloy::signers::local::PrivateKeySigner;
 use alloy::signers::{Signature, SignerSync};
-use alloy::sol_types::{Eip712Domain, SolStruct};
 use posthuman_types::{Address, B256};
 use zeroize::Zeroizing;
 
@@ -155,18 +154,6 @@ impl Wallet {
             .map_err(|source| self.signing_error("a message", source))
     }
 
-    /// Signs EIP-712 typed data in a domain.
-    ///
-    /// # Errors
-    /// As [`sign_message`](Self::sign_message).
-    pub fn sign_typed_data<T: SolStruct>(
-        &self,
-        data: &T,
-        domain: &Eip712Domain,
-    ) -> Result<Signature, ChainError> {
-        self.sign_hash(data.eip712_signing_hash(domain), "typed data")
-    }
-
     /// Signs 32 bytes as they are. Does not hash or prefix: for digests of known formats only.
     ///
     /// # Errors
@@ -254,28 +241,32 @@ mod tests {
     fn strange_files_are_refused_in_words() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.json");
+        Wallet::random().save_keystore(&path, &b"p"[..]).unwrap();
+        let good: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let rounds = |c: u32| serde_json::json!({"dklen": 32, "c": c, "prf": "hmac-sha256", "salt": "00"});
+        let half = "00".repeat(15);
         let cases = [
-            ("not json", "not JSON"),
-            (r#"{"version":1}"#, "version is not 3"),
-            (
-                r#"{"version":3,"crypto":{"kdfparams":{"dklen":4,"c":1,"prf":"hmac-sha256","salt":"00"}}}"#,
-                "32 bytes",
-            ),
-            (
-                r#"{"version":3,"crypto":{"kdfparams":{"dklen":32,"n":4294967296,"r":8,"p":1,"salt":"00"}}}"#,
-                "memory",
-            ),
+            ("/version", 1.into(), "version is not 3"),
+            ("/crypto/kdfparams", serde_json::json!({"dklen": 32}), "missing"),
+            ("/crypto/cipher", "aes-256-ctr".into(), "cipher"),
+            ("/crypto/cipherparams/iv", half.clone().into(), "not 16 bytes"),
+            ("/crypto/ciphertext", half.into(), "encrypted key is not 32 bytes"),
+            ("/crypto/kdfparams/dklen", 4.into(), "derived key is not 32 bytes"),
+            ("/crypto/kdfparams/n", (1_u32 << 31).into(), "memory or work"),
+            ("/crypto/kdfparams/n", 0.into(), "memory or work"),
+            ("/crypto/kdfparams/p", (1_u32 << 20).into(), "memory or work"),
+            ("/crypto/kdfparams", rounds(u32::MAX), "memory or work"),
         ];
-        for (text, expected) in cases {
-            fs::write(&path, text).unwrap();
+        for (field, value, expected) in cases {
+            let mut bad = good.clone();
+            *bad.pointer_mut(field).unwrap() = value;
+            fs::write(&path, bad.to_string()).unwrap();
             let error = Wallet::from_keystore(&path, &b"p"[..]).unwrap_err();
-            assert!(error.to_string().contains(expected), "{error}");
+            assert!(error.to_string().contains(expected), "{field}: {error}");
         }
-        fs::write(&path, r#"{"version":3,"crypto":{"kdfparams":{"dklen":32}}}"#).unwrap();
-        assert!(matches!(
-            Wallet::from_keystore(&path, &b"p"[..]),
-            Err(WalletError::Keystore { .. })
-        ));
+        fs::write(&path, "not json").unwrap();
+        let error = Wallet::from_keystore(&path, &b"p"[..]).unwrap_err();
+        assert!(error.to_string().contains("not JSON"), "{error}");
     }
 
     #[test]

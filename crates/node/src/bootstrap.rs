@@ -4,7 +4,7 @@
 
 use posthuman_assets::{
     BlankFacts, FileObject, FilesObject, OperationFacts, Published as Metadata, TrustedOperation, blank_ddo,
-    operation_ddo, seal_files,
+    lineage, operation_ddo, seal_files,
 };
 use posthuman_chain::{DatatokenSpec, MarketFee, NftSpec, Published};
 use posthuman_jobs::break_point::break_point;
@@ -118,7 +118,7 @@ impl Node {
         self.register_signer(&store).await?;
         let identity = posthuman_assets::encode_address(published.nft);
         self.outbox
-            .execute("bootstrap:blank:node", store.set_data("posthuman.node", identity))
+            .execute("bootstrap:blank:node", store.set_data(lineage::NODE, identity))
             .await?;
         break_point("bootstrap.blank");
         if !self.outbox.has("bootstrap:blank:metadata").await? {
@@ -150,15 +150,17 @@ impl Node {
     /// Registers the receipt signer, unless it is the one registered last. Earlier registrations are complete by now,
     /// so their number makes a new key, also where an older signer comes back.
     async fn register_signer(&self, store: &posthuman_chain::Nft) -> Result<(), NodeError> {
-        const NAME: &str = "posthuman.receipt_signer";
         const PREFIX: &str = "bootstrap:signer:";
         let signer = posthuman_assets::encode_address(self.options.receipt_signer.address());
-        if store.data(NAME).await? == signer {
+        if store.data(lineage::RECEIPT_SIGNER).await? == signer {
             return Ok(());
         }
         let earlier = self.store.read().await?.transactions_under(PREFIX).await?.len();
         self.outbox
-            .execute(&format!("{PREFIX}{earlier}"), store.set_data(NAME, signer))
+            .execute(
+                &format!("{PREFIX}{earlier}"),
+                store.set_data(lineage::RECEIPT_SIGNER, signer),
+            )
             .await?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use posthuman_assets::{
     ArchitectureFacts, FileObject, FilesObject, Lineage, LineageRecord, Listing, ModelFacts, Origin, Parent,
-    Published as Metadata, model_ddo, seal_files,
+    Published as Metadata, lineage, model_ddo, seal_files,
 };
 use posthuman_chain::{
     AssetState, Collector, DatatokenSpec, FixedRateSpec, MarketFee, NftSpec, ParentAtBirth, Published,
@@ -285,24 +285,24 @@ impl Node {
         self.outbox
             .execute(
                 &format!("{}:lineage", birth.key),
-                nft.set_data("posthuman.lineage", value),
+                nft.set_data(lineage::LINEAGE, value),
             )
             .await?;
         let identity = posthuman_assets::encode_address(self.identity.nft);
         self.outbox
             .execute(
                 &format!("{}:node", birth.key),
-                nft.set_data("posthuman.node", identity),
+                nft.set_data(lineage::NODE, identity),
             )
             .await?;
         let commitment = posthuman_assets::encode_commitment(&facts.commitment);
-        let call = nft.set_data("posthuman.commitment", commitment);
+        let call = nft.set_data(lineage::COMMITMENT, commitment);
         self.outbox
             .execute(&format!("{}:commitment", birth.key), call)
             .await?;
         if let Origin::Imported { publication } = &facts.lineage.origin {
             let digest = posthuman_assets::encode_digest(*publication);
-            let call = nft.set_data("posthuman.publication", digest);
+            let call = nft.set_data(lineage::PUBLICATION, digest);
             self.outbox
                 .execute(&format!("{}:publication", birth.key), call)
                 .await?;

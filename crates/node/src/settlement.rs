@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthuman_assets::{ArchitectureFacts, AssetFacts, Ddo};
+use posthuman_assets::{ArchitectureFacts, AssetFacts, Ddo, receipt_name};
 use posthuman_chain::Execution;
 use posthuman_jobs::break_point::break_point;
 use posthuman_jobs::machine::Action;
@@ -220,7 +220,7 @@ impl Node {
             let nft = asset
                 .ok_or_else(|| NodeError::bug("finding the asset of an order"))?
                 .nft;
-            let name = format!("posthuman.receipt:{}", order.id);
+            let name = receipt_name(&order.id);
             self.chain
                 .nft(nft)
                 .set_data(&name, posthuman_assets::encode_digest(order.last_receipt))

@@ -103,7 +103,7 @@ pub struct Architecture {
     pub vocabulary: u32,
 }
 
-/// How the model that a training makes appears on the market.
+/// How a model that is trained or imported appears on the market.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Publication {
@@ -118,7 +118,8 @@ pub struct Publication {
     /// The share that models trained from this one owe to its holders, in basis points (1/10,000).
     /// Absent: the parent's, which is also the least that is accepted. A root of a line must state it.
     pub parent_share_bps: Option<u16>,
-    /// Price of one datatoken in the market's base token, for the exchange that a root of a line opens.
+    /// Price of one datatoken in the market's base token, for the exchange that a root of a line opens; at least
+    /// [`Publication::LEAST_PRICE`].
     /// A model with a parent opens none: its holders sell.
     pub price: Option<Amount>,
 }
@@ -198,6 +199,8 @@ pub struct EvaluateParameters {
 
 #[cfg(test)]
 mod tests {
+    use alloy_primitives::U256;
+
     use super::*;
 
     fn infer() -> InferParameters {
@@ -233,6 +236,51 @@ mod tests {
             Parameters::from_canonical(&unknown),
             Err(ParametersError::Shape { .. })
         ));
+    }
+
+    #[test]
+    fn what_the_market_would_refuse_is_no_publication() {
+        let good = || Publication {
+            name: "x".repeat(100),
+            description: "Two lines,\n\tindented. ".repeat(160),
+            author: "é".repeat(128),
+            license: String::new(),
+            parent_share_bps: Some(9_000),
+            price: Some(Publication::LEAST_PRICE),
+        };
+        good().check().unwrap();
+        type Change = fn(&mut Publication);
+        let changes: [(&str, Change); 13] = [
+            ("name", |publication| publication.name.clear()),
+            ("name", |publication| publication.name = " ".into()),
+            ("name", |publication| publication.name.push('x')),
+            ("name", |publication| publication.name = "a\nb".into()),
+            ("author", |publication| publication.author.push('x')),
+            ("author", |publication| publication.author = "a\u{2028}b".into()),
+            ("license", |publication| publication.license = "x".repeat(257)),
+            ("license", |publication| publication.license = "a\tb".into()),
+            ("description", |publication| {
+                publication.description = "x".repeat(4_001)
+            }),
+            ("description", |publication| {
+                publication.description = "a\r\nb".into()
+            }),
+            ("description", |publication| {
+                publication.description = "a\u{2029}b".into()
+            }),
+            ("price", |publication| {
+                publication.price = Some(Amount(U256::from(9_999_999_999_u64)))
+            }),
+            ("parent_share_bps", |publication| {
+                publication.parent_share_bps = Some(9_001)
+            }),
+        ];
+        for (field, change) in changes {
+            let mut bad = good();
+            change(&mut bad);
+            let error = bad.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("parameter `{field}` is ")), "{error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! The DDOs that are published, and what is refused.
 
 use posthuman_assets::{
-    AssetFacts, Ddo, DdoError, MAX_DDO_BYTES, ModelFacts, TrustedAlgorithm, TrustedOperation, did_for,
-    model_ddo,
+    AssetFacts, Ddo, DdoError, Listing, MAX_DDO_BYTES, ModelFacts, TrustedAlgorithm, TrustedOperation,
+    did_for, model_ddo,
 };
-use posthuman_types::{Address, Amount, ErrorClass, Operation};
+use posthuman_types::{Address, Amount, ErrorClass, Operation, Publication};
 use serde_json::{Value, json};
 
 use crate::fixtures::{
@@ -46,8 +46,11 @@ fn a_model_has_three_services_that_trust_one_operation_each() {
     assert_eq!(ddo.services.len(), 3);
     assert_eq!(ddo.datatokens(), [Address::repeat_byte(0x21)]);
     for (operation, expected) in Operation::ALL.into_iter().zip(trusted()) {
-        let (index, service) = ddo.service_for(operation).unwrap();
-        assert_eq!(index, operation.service_index());
+        let service = &ddo.services[operation.service_index() as usize];
+        assert_eq!(
+            (service.kind.as_str(), service.id.as_str()),
+            ("compute", operation.as_str())
+        );
         let compute = service.compute.as_ref().unwrap();
         assert!(!compute.allow_raw_algorithm && !compute.allow_network_access);
         assert!(compute.publisher_trusted_algorithm_publishers.is_empty());
@@ -64,9 +67,9 @@ fn a_model_has_three_services_that_trust_one_operation_each() {
             (expected.did.as_str(), &expected.files_checksum)
         );
     }
-    let blank = blank();
-    assert!(blank.service_for(Operation::Train).is_some());
-    assert!(blank.service_for(Operation::Infer).is_none());
+    let services = blank().services;
+    assert_eq!(services.len(), 1);
+    assert_eq!(services[Operation::Train.service_index() as usize].id, "train");
 }
 
 #[test]
@@ -273,6 +276,47 @@ fn facts_that_cannot_be_true_are_refused() {
             .strip_prefix("metadata.additionalInformation.posthuman.")
             .unwrap_or(&path);
         assert!(path.starts_with(expected), "{pointer}: {path}");
+    }
+}
+
+/// What admission accepts before a job is paid must not be refused when its model is published.
+#[test]
+fn whatever_a_publication_may_say_is_published() {
+    let facts = || model_facts(trained(None, 0x10));
+    let text = |unit: &str, bytes: usize| unit.repeat(bytes / unit.len());
+    let least = |unit: &str| Publication {
+        name: unit.to_owned(),
+        description: String::new(),
+        author: String::new(),
+        license: String::new(),
+        parent_share_bps: None,
+        price: None,
+    };
+    let most = |unit: &str| Publication {
+        name: text(unit, 100),
+        description: format!("{}\n\t", text(unit, 3_998)),
+        author: text(unit, 256),
+        license: text(unit, 256),
+        parent_share_bps: Some(9_000),
+        price: Some(Publication::LEAST_PRICE),
+    };
+    for unit in ["x", "\"", "\\", "é", "𝒳", "\u{feff}", "<"] {
+        for publication in [least(unit), most(unit)] {
+            publication.check().unwrap();
+            let listing = Listing {
+                name: publication.name,
+                description: publication.description,
+                author: publication.author,
+                license: publication.license,
+                ..listing(0x10, "")
+            };
+            let facts = ModelFacts {
+                parent_share_bps: publication.parent_share_bps.unwrap_or_default(),
+                ..facts()
+            };
+            let ddo = model_ddo(listing, facts, &trusted()).unwrap();
+            assert_eq!(Ddo::parse(&ddo.to_bytes()).unwrap(), ddo, "{unit}");
+        }
     }
 }
 

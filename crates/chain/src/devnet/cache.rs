@@ -4,6 +4,7 @@
 //! may ask at once: one deploys under a lock on a file, the others wait.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use posthuman_types::keccak256;
@@ -77,7 +78,12 @@ async fn make(
     drop(anvil);
     fs::metadata(&state).map_err(file_error(&state))?;
     book.write(&scratch.path().join(ADDRESSES))?;
-    fs::rename(scratch.keep(), home).map_err(file_error(home))?;
+    // A folder that is there but not whole, as a full disk may leave it, would be in the way for ever.
+    match fs::remove_dir_all(home) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(file_error(home)(error)),
+        _ => {}
+    }
+    fs::rename(scratch.path(), home).map_err(file_error(home))?;
     Ok(Deployed {
         state: home.join(STATE),
         book,
@@ -88,7 +94,8 @@ async fn make(
 fn look(home: &Path) -> Option<Deployed> {
     let book = AddressBook::read(&home.join(ADDRESSES)).ok()?;
     let state = home.join(STATE);
-    state.is_file().then_some(Deployed { state, book })
+    let whole = fs::metadata(&state).is_ok_and(|found| found.is_file() && found.len() > 0);
+    whole.then_some(Deployed { state, book })
 }
 
 /// Whatever changes the deployed chain changes the key: the pinned versions, and the code that deploys.
@@ -111,5 +118,27 @@ fn file_error(path: &Path) -> impl Fn(std::io::Error) -> DevnetError {
     move |source| DevnetError::File {
         path: path.to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::artifacts::{contracts_folder, find_anvil};
+    use super::*;
+
+    #[tokio::test]
+    async fn an_entry_that_is_not_whole_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let contracts = contracts_folder();
+        let home = folder.path().join(key(&contracts).unwrap());
+        fs::create_dir(&home).unwrap();
+        for name in [STATE, ADDRESSES] {
+            fs::write(home.join(name), "").unwrap();
+        }
+        assert!(look(&home).is_none());
+        let binary = find_anvil(&contracts).unwrap();
+        let made = deployed(&contracts, folder.path(), &binary).await.unwrap();
+        let found = look(&home).unwrap();
+        assert_eq!((found.state, found.book), (made.state, made.book));
     }
 }

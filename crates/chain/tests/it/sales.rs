@@ -1,7 +1,7 @@
 //! Buying and selling at a fixed rate, and the resale by holders.
 
 use posthuman_chain::*;
-use posthuman_types::{B256, U256};
+use posthuman_types::{B256, Publication, U256};
 
 use crate::market::{self, milli, tokens};
 
@@ -9,6 +9,21 @@ const NO_MARKET: ConsumeMarket = ConsumeMarket {
     address: posthuman_types::Address::ZERO,
     share: U256::ZERO,
 };
+
+#[tokio::test]
+async fn the_lowest_price_of_a_publication_is_the_lowest_that_the_exchange_takes() {
+    let market = market::open().await;
+    let least = Publication::LEAST_PRICE.0;
+    for (price, taken) in [(least, true), (least - U256::ONE, false)] {
+        let call = market.chain.publish_with_fixed_rate(
+            &market.nft_spec(&market.node),
+            &market.datatoken_spec(&market.node),
+            &market.sale(&market.node, price),
+        );
+        let outcome = market.chain.simulate(market.node.address(), &call).await;
+        assert_eq!(outcome.is_ok(), taken, "{price}: {outcome:?}");
+    }
+}
 
 #[tokio::test]
 async fn a_purchase_costs_its_quote_and_pays_the_collector() {

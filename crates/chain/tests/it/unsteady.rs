@@ -1,12 +1,17 @@
 //! A chain whose wire fails and whose server has limits, played by a few lines of HTTP.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use alloy::sol_types::SolEvent;
+use posthuman_chain::bindings::IDatatoken;
 use posthuman_chain::*;
-use posthuman_types::{Address, B256, Bytes};
+use posthuman_types::{Address, B256, Bytes, U256, keccak256};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+
+use crate::market::told;
 
 /// What the server does with a request: an answer, an error message, or a connection cut off.
 enum Answer {
@@ -65,11 +70,15 @@ async fn talk(mut stream: TcpStream, script: Arc<Mutex<Box<Script>>>) {
 }
 
 async fn chain(url: &str) -> Chain {
+    chain_with(url, ChainOptions::default()).await
+}
+
+async fn chain_with(url: &str, options: ChainOptions) -> Chain {
     let book = json!({
         "chainId": 5, "Ocean": Address::ZERO, "Router": Address::ZERO, "FixedPrice": Address::ZERO,
         "Dispenser": Address::ZERO, "ERC721Factory": Address::ZERO
     });
-    Chain::connect(url, serde_json::from_value(book).unwrap())
+    Chain::connect_with(url, serde_json::from_value(book).unwrap(), options)
         .await
         .unwrap()
 }
@@ -120,6 +129,20 @@ async fn a_range_that_is_too_large_is_halved() {
     })
     .await;
     let chain = chain(&url).await;
+    assert!(
+        chain
+            .splitter(Address::ZERO)
+            .payments(7)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let (all, page) = (0x2000_u64 - 6, (0x2000_u64 - 6) / 4);
+    let pages: Vec<_> = (0..all.div_ceil(page))
+        .map(|index| (7 + index * page, (6 + (index + 1) * page).min(0x2000)))
+        .collect();
+    assert_eq!(std::mem::take(&mut *ranges.lock().unwrap()), pages);
+
     let mut cursor = EventCursor::new(
         EventQuery {
             contracts: vec![],
@@ -163,6 +186,135 @@ fn receipt() -> Value {
         "blockNumber": "0x9", "from": Address::ZERO, "to": Address::ZERO, "contractAddress": null,
         "cumulativeGasUsed": "0x1", "gasUsed": "0x1", "effectiveGasPrice": "0x1", "logs": [],
         "logsBloom": format!("0x{}", "00".repeat(256)), "status": "0x1", "type": "0x2"
+    })
+}
+
+fn impatient() -> ChainOptions {
+    ChainOptions {
+        receipt_deadline: Duration::from_millis(300),
+        poll_interval: Duration::from_millis(20),
+    }
+}
+
+#[tokio::test]
+async fn waiting_outlasts_a_chain_that_is_away() {
+    let mut asked = 0;
+    let url = serve(move |method, _| match method {
+        "eth_chainId" => Answer::Result(json!("0x5")),
+        _ => {
+            asked += 1;
+            match asked {
+                // More than the attempts of one question.
+                1..=5 => Answer::Silence,
+                6 => Answer::Error("the database is locked"),
+                _ => Answer::Result(receipt()),
+            }
+        }
+    })
+    .await;
+    let receipt = chain(&url).await.wait(&signed()).await.unwrap();
+    assert_eq!(receipt.transaction, signed().hash);
+}
+
+#[tokio::test]
+async fn a_transaction_that_nobody_can_be_asked_for_is_named() {
+    for (answer, class) in [
+        (None, "no answer from"),
+        (Some("the database is locked"), "refused"),
+    ] {
+        let url = serve(move |method, _| match method {
+            "eth_chainId" => Answer::Result(json!("0x5")),
+            _ => answer.map_or(Answer::Silence, Answer::Error),
+        })
+        .await;
+        let chain = chain_with(&url, impatient()).await;
+        let error = chain.wait(&signed()).await.unwrap_err();
+        assert!(matches!(error, ChainError::Deadline { .. }), "{error}");
+        let told = told(error);
+        assert!(
+            told.contains(&signed().hash.to_string()) && told.contains(class),
+            "{told}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_whose_sending_was_cut_off_is_waited_for() {
+    for mined in [true, false] {
+        let hash = Arc::new(Mutex::new(None));
+        let url = serve(move |method, params| match method {
+            "eth_chainId" => Answer::Result(json!("0x5")),
+            "eth_getBalance" => Answer::Result(json!("0xffffffffffffffff")),
+            "eth_feeHistory" => Answer::Result(json!({
+                "oldestBlock": "0x1", "baseFeePerGas": ["0x1", "0x1"], "gasUsedRatio": [0.5], "reward": [["0x1"]]
+            })),
+            "eth_sendRawTransaction" => {
+                let raw: Bytes = serde_json::from_value(params[0].clone()).unwrap();
+                *hash.lock().unwrap() = Some(keccak256(raw));
+                Answer::Silence
+            }
+            "eth_getTransactionReceipt" if mined => {
+                let mut receipt = receipt();
+                receipt["transactionHash"] = json!(*hash.lock().unwrap());
+                Answer::Result(receipt)
+            }
+            "eth_getTransactionReceipt" => Answer::Result(Value::Null),
+            _ => Answer::Result(json!("0x0")),
+        })
+        .await;
+        let chain = chain_with(&url, impatient()).await;
+        let call = Call::pay(Address::ZERO, U256::ONE).with_gas(21_000);
+        match chain.send(&Wallet::random(), call).await {
+            Ok(receipt) => assert!(mined && receipt.success),
+            Err(error) => assert!(
+                !mined && matches!(error, ChainError::Deadline { .. }),
+                "{}",
+                told(error)
+            ),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_in_a_block_that_nobody_knows_is_a_fault() {
+    let order = B256::repeat_byte(7);
+    let reused = IDatatoken::OrderReused {
+        orderTxId: order,
+        caller: Address::ZERO,
+        timestamp: U256::ONE,
+        number: U256::ONE,
+    };
+    let fee = IDatatoken::ProviderFee {
+        providerFeeAddress: Address::ZERO,
+        providerFeeToken: Address::ZERO,
+        providerFeeAmount: U256::ONE,
+        providerData: Bytes::new(),
+        v: 27,
+        r: B256::ZERO,
+        s: B256::ZERO,
+        validUntil: U256::ONE,
+    };
+    let logs = json!([log(&reused.encode_log_data(), 0), log(&fee.encode_log_data(), 1)]);
+    let url = serve(move |method, _| match method {
+        "eth_chainId" => Answer::Result(json!("0x5")),
+        "eth_blockNumber" => Answer::Result(json!("0x9")),
+        "eth_getLogs" => Answer::Result(logs.clone()),
+        _ => Answer::Result(Value::Null),
+    })
+    .await;
+    let datatoken = chain(&url).await.datatoken(Address::ZERO);
+    let error = datatoken.renewals(order, 0).await.unwrap_err();
+    assert!(
+        error.to_string().contains("block 9 of transaction 0x0202"),
+        "{error}"
+    );
+}
+
+fn log(data: &alloy::primitives::LogData, index: u8) -> Value {
+    json!({
+        "address": Address::ZERO, "topics": data.topics(), "data": data.data, "blockNumber": "0x9",
+        "blockHash": B256::ZERO, "transactionHash": B256::repeat_byte(2), "transactionIndex": "0x0",
+        "logIndex": format!("{index:#x}"), "removed": false
     })
 }
 

@@ -1,12 +1,11 @@
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use posthuman_jobs::break_point::BREAK_POINT_VARIABLE;
 use posthuman_jobs::vault::{MasterKey, Vault};
 
-use crate::support::{WORKER, architecture, files, job, password, text, train};
+use crate::support::{WORKER, architecture, files, job, password, text, train, wait_for, worker_of};
 
 /// A node that dies takes its worker with it, and what the worker sealed is pending or gone, never half there.
 #[test]
@@ -18,14 +17,9 @@ fn a_launcher_that_dies_leaves_neither_a_worker_nor_half_an_object() {
         let folder = bench();
         let died = launch(folder.path()).env(BREAK_POINT_VARIABLE, place).status();
         assert_eq!(died.unwrap().signal(), Some(9), "{place}");
-        let started = Instant::now();
-        while worker_of(folder.path()) {
-            assert!(
-                started.elapsed() < Duration::from_secs(10),
-                "the worker outlives its launcher"
-            );
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_for("the end of a worker without its launcher", || {
+            !worker_of(folder.path())
+        });
         assert_eq!(pending_after_restart(folder.path()), pending, "{place}");
         act("commit", folder.path());
         assert_eq!(objects_after_restart(folder.path()), pending);
@@ -57,16 +51,6 @@ fn launch(folder: &Path) -> Command {
     let mut command = Command::new(WORKER);
     command.arg("launch").arg(folder);
     command
-}
-
-/// Whether a worker on a job in this folder is running.
-fn worker_of(folder: &Path) -> bool {
-    let jobs = folder.join("jobs").to_string_lossy().into_owned();
-    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-    lines
-        .into_iter()
-        .any(|line| String::from_utf8_lossy(&line).contains(&jobs))
 }
 
 /// How many pending objects there are after a restart.

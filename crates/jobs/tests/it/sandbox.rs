@@ -11,6 +11,16 @@ fn keystore(folder: &Path) -> std::path::PathBuf {
     path
 }
 
+/// Puts a program in its place through another process: a file that this one had open for writing cannot be run while a
+/// worker that another test is just forking still shares it.
+fn install(program: &Path, at: &Path) {
+    let installed = Command::new("install")
+        .args(["-m", "755"])
+        .args([program, at])
+        .status();
+    assert!(installed.unwrap().success());
+}
+
 #[test]
 fn a_worker_is_refused_everything_it_does_not_need() {
     let folder = tempfile::tempdir().unwrap();
@@ -20,16 +30,15 @@ fn a_worker_is_refused_everything_it_does_not_need() {
 /// Without the sandbox the same attempts succeed: they are real ones.
 #[test]
 fn without_the_sandbox_the_attempts_succeed() {
-    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     // The probe has no way to switch the sandbox off; a program in between does it here.
-    let script = folder.path().join("worker");
+    let (text, script) = (folder.path().join("text"), folder.path().join("worker"));
     std::fs::write(
-        &script,
+        &text,
         format!("#!/bin/sh\nshift 2\nexec {WORKER} worker --unsafe-no-sandbox --probe \"$@\"\n"),
     )
     .unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    install(&text, &script);
     let error = probe(&script, &keystore(folder.path())).unwrap_err();
     let SandboxUnavailable::Leaks { allowed } = &error else {
         panic!("{error}")
@@ -66,10 +75,8 @@ fn an_ordinary_user_is_isolated_as_well() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let worker = folder.path().join("posthuman");
-    std::fs::copy(WORKER, &worker).unwrap();
-    for path in [folder.path(), &worker] {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    install(Path::new(WORKER), &worker);
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let job = folder.path().join("job");
     for path in [job.clone(), job.join("inputs"), job.join("outputs")] {
         std::fs::create_dir(&path).unwrap();

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use posthuman_jobs::engine::local::{
     Event, Finished, ImportSpec, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob, Task,
@@ -259,6 +259,28 @@ pub fn spec(launch: &Launch) -> JobSpec {
         Task::Job(spec) => spec.clone(),
         other => panic!("{other:?}"),
     }
+}
+
+/// Waits until something has happened.
+pub fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !ready() {
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "waited in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether a worker on a job in this folder is running.
+pub fn worker_of(folder: &Path) -> bool {
+    let jobs = folder.join("jobs").to_string_lossy().into_owned();
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines
+        .into_iter()
+        .any(|line| String::from_utf8_lossy(&line).contains(&jobs))
 }
 
 /// All files below a folder.

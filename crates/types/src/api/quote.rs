@@ -34,11 +34,11 @@ pub struct Quote {
     pub datatoken: Address,
     /// Service index for `startOrder`.
     pub service_index: u64,
-    /// Tokens that count against the allowance: trained, scored, or the whole allowance of a session.
+    /// Tokens that an order of this quote allows: what the job trains or scores, or for a session all of `allowance`.
     pub tokens: u64,
-    /// Tokens that one order allows.
+    /// The most tokens that any order of this service allows.
     pub allowance: u64,
-    /// Tokens of each input by the model's tokenizer, or an estimate where the tokenizer is yet to be trained.
+    /// Tokens of each input by the model's tokenizer, or an estimate from its length where the tokenizer is yet to be trained.
     pub input_tokens: Vec<(String, u64)>,
     /// The inputs as the node has them.
     pub inputs: InputManifest,

@@ -1,6 +1,9 @@
 //! The ranges in which parameters mean something.
 
-use super::{InferParameters, Parameters, ParametersError, TrainParameters};
+use alloy_primitives::U256;
+
+use super::{InferParameters, Parameters, ParametersError, Publication, TrainParameters};
+use crate::Amount;
 
 impl Parameters {
     /// Checks every number against the range in which it means something, independent of any model.
@@ -24,35 +27,78 @@ impl Parameters {
     }
 }
 
-fn check_train(train: &TrainParameters) -> Result<(), ParametersError> {
-    let publication = &train.publication;
-    let name = publication.name.trim();
-    expect(
-        "name",
-        &publication.name,
-        !name.is_empty() && name.len() <= 100,
-        "a name of 1 to 100 bytes",
-    )?;
-    for (field, text) in [
-        ("description", &publication.description),
-        ("author", &publication.author),
-        ("license", &publication.license),
-    ] {
-        expect(
-            field,
-            format!("{} bytes long", text.len()),
-            text.len() <= 4000,
-            "at most 4000 bytes long",
+impl Publication {
+    /// The lowest price: the exchange refuses a lower rate.
+    pub const LEAST_PRICE: Amount = Amount(U256::from_limbs([10_000_000_000, 0, 0, 0]));
+
+    /// Checks that listing and exchange will take it: what they refuse later would be found out after the work.
+    ///
+    /// # Errors
+    /// The first field out of its range, by name.
+    pub fn check(&self) -> Result<(), ParametersError> {
+        let expected = "one line of 1 to 100 bytes, not blank";
+        check_line("name", &self.name, 100, expected)?;
+        expect("name", "blank", !self.name.trim().is_empty(), expected)?;
+        for (field, text) in [("author", &self.author), ("license", &self.license)] {
+            check_line(field, text, 256, "one line of at most 256 bytes")?;
+        }
+        check_text(
+            "description",
+            &self.description,
+            4_000,
+            &['\n', '\t'],
+            "at most 4000 bytes without control characters but line feeds and tabs",
         )?;
-    }
-    if let Some(share) = publication.parent_share_bps {
+        if let Some(price) = self.price {
+            expect(
+                "price",
+                price,
+                price >= Self::LEAST_PRICE,
+                "at least 10000000000 base units of the market's token",
+            )?;
+        }
+        let share = self.parent_share_bps.unwrap_or_default();
         expect(
             "parent_share_bps",
             share,
             share <= 9_000,
             "between 0 and 9000 (90 %)",
-        )?;
+        )
     }
+}
+
+fn check_line(
+    field: &'static str,
+    text: &str,
+    most: usize,
+    expected: &'static str,
+) -> Result<(), ParametersError> {
+    check_text(field, text, most, &[], expected)
+}
+
+/// Checks a text that people read: its length in bytes, and that it holds no control characters or separators of lines
+/// but those `allowed`.
+fn check_text(
+    field: &'static str,
+    text: &str,
+    most: usize,
+    allowed: &[char],
+    expected: &'static str,
+) -> Result<(), ParametersError> {
+    let length = text.len();
+    expect(field, format!("{length} bytes long"), length <= most, expected)?;
+    let strange = text.chars().find(|character| {
+        (character.is_control() || matches!(character, '\u{2028}' | '\u{2029}'))
+            && !allowed.contains(character)
+    });
+    let found = strange.map_or(String::new(), |character| {
+        format!("a text with U+{:04X}", u32::from(character))
+    });
+    expect(field, found, strange.is_none(), expected)
+}
+
+fn check_train(train: &TrainParameters) -> Result<(), ParametersError> {
+    train.publication.check()?;
     for (field, count) in [
         ("steps", train.steps),
         ("batch", train.batch),
