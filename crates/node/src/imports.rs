@@ -349,7 +349,8 @@ mod tests {
             price: Some(Amount(MINIMUM_RATE)),
         };
         check_publication(&good()).unwrap();
-        let changes: [(&str, fn(&mut Publication)); 9] = [
+        type Change = fn(&mut Publication);
+        let changes: [(&str, Change); 9] = [
             ("an empty name", |publication| publication.name = " ".to_owned()),
             ("a name in two lines", |publication| publication.name.push('\n')),
             ("an author in two lines", |publication| {
