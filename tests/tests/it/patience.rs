@@ -109,6 +109,33 @@ fn a_database_that_is_busy_for_a_while_costs_a_running_job_nothing() {
 }
 
 #[test]
+fn a_worker_that_cannot_start_for_a_while_is_no_crash_of_the_job() {
+    let ground = ground();
+    block_on(async {
+        let market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
+        let bob = market.person(Person::Bob).await.unwrap();
+        let offer = quote(&bob, &ground.root.did, 2).await;
+        let order = bob.order(&offer, None, &mut quiet()).await.unwrap();
+        // No folder of a job can be made, as on a disk that is full.
+        let (jobs, away) = (market.data().join("jobs"), market.data().join("away"));
+        fs::rename(&jobs, &away).unwrap();
+        fs::write(&jobs, "").unwrap();
+        let job = bob.start(order, &offer, &mut quiet()).await.unwrap().id;
+        // More often than a job may kill its worker.
+        until(&bob, job, |job| job.attempt == 3).await;
+        fs::remove_file(&jobs).unwrap();
+        fs::rename(&away, &jobs).unwrap();
+        let done = bob.wait(job, Goal::Settled, &mut quiet()).await.unwrap();
+        assert_eq!(done.state, JobState::Settled);
+        let log = fs::read_to_string(market.data().join("node.log")).unwrap();
+        assert!(
+            log.contains("worker_not_started") && log.contains("Not a directory"),
+            "its causes are told"
+        );
+    });
+}
+
+#[test]
 fn a_node_that_stops_gives_its_job_back_and_takes_the_texts_of_others_away() {
     let ground = ground();
     block_on(async {
@@ -215,13 +242,19 @@ async fn running(person: &Market, did: &Did, steps: u32) -> JobId {
     let offer = quote(person, did, steps).await;
     let order: OrderId = person.order(&offer, None, &mut quiet()).await.unwrap();
     let job: Job = person.start(order, &offer, &mut quiet()).await.unwrap();
+    until(person, job.id, |job| job.running && job.progress.is_some()).await;
+    job.id
+}
+
+/// Waits until a job looks as it should.
+async fn until(person: &Market, job: JobId, holds: impl Fn(&Job) -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     loop {
-        let found = person.node().job(job.id).await.unwrap();
-        if found.running && found.progress.is_some() {
-            return job.id;
+        let found = person.node().job(job).await.unwrap();
+        if holds(&found) {
+            return;
         }
-        assert!(Instant::now() < end, "the job does not begin: {found:?}");
+        assert!(Instant::now() < end, "the job stays as it is: {found:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
