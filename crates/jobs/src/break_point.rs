@@ -22,6 +22,8 @@ pub const BREAK_POINTS: &[&str] = &[
     "queue.admit.after_commit",
     "queue.lease.before_commit",
     "queue.lease.after_commit",
+    "queue.release.before_commit",
+    "queue.release.after_commit",
     "queue.renew.before_commit",
     "queue.renew.after_commit",
     "queue.checkpoint.before_commit",

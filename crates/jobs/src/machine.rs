@@ -3,7 +3,7 @@
 //! ```text
 //! queued ──finish──▶ finished ──receipted──▶ receipted ──published──▶ published ──settled──▶ settled
 //!   │ ▲                                          └──────settled (no training)──────────────▶ settled
-//!   │ └─ lease, renew, checkpoint, a failure that is tried again, a lease that ran out
+//!   │ └─ lease, release, renew, checkpoint, a failure that is tried again, a lease that ran out
 //!   └──▶ failed, refused, cancelled
 //! ```
 //!
@@ -32,6 +32,7 @@ pub fn apply(job: &JobRow, command: Command, policy: &RetryPolicy, now: u64) -> 
     job.updated_at = now;
     match command {
         Command::Lease { worker, expires_at } => lease(job, worker, expires_at, now),
+        Command::Release { fence } => release(job, fence),
         Command::Renew { fence, expires_at } => renew(job, fence, expires_at),
         Command::Checkpoint { fence, object, step } => checkpoint(job, fence, object, step),
         Command::Finish {
@@ -74,6 +75,14 @@ fn lease(mut job: JobRow, worker: String, expires_at: u64, now: u64) -> Outcome 
     };
     let notify = notify(&job);
     Ok((job, vec![start, notify]))
+}
+
+fn release(mut job: JobRow, fence: u64) -> Outcome {
+    expect_held(&job, fence, "given back")?;
+    job.attempt = job.attempt.saturating_sub(1);
+    clear_lease(&mut job);
+    let notify = notify(&job);
+    Ok((job, vec![notify]))
 }
 
 fn renew(mut job: JobRow, fence: u64, expires_at: u64) -> Outcome {

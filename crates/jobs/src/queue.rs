@@ -128,6 +128,17 @@ impl Queue {
         Ok(applied.job.lease_expires_at.unwrap_or(expires_at))
     }
 
+    /// Gives a job back because the node stops. The attempt does not count, and the next one goes on from the newest
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// The lease was lost; no such job; the database fails.
+    pub async fn release(&self, lease: Lease, now: u64) -> Result<Applied, JobsError> {
+        let places = ("queue.release.before_commit", "queue.release.after_commit");
+        let command = Command::Release { fence: lease.fence };
+        self.change(lease.job, command, now, places).await
+    }
+
     /// Records a checkpoint that is sealed in the vault; the next attempt goes on from it.
     ///
     /// # Errors

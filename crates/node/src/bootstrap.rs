@@ -6,8 +6,10 @@ use posthuman_assets::{
     BlankFacts, FileObject, FilesObject, OperationFacts, Published as Metadata, TrustedOperation, blank_ddo,
     lineage, operation_ddo, seal_files,
 };
-use posthuman_chain::{DatatokenSpec, MarketFee, NftSpec, Published};
+use posthuman_chain::bindings::INft;
+use posthuman_chain::{DatatokenSpec, MarketFee, NftSpec, Published, Wallet};
 use posthuman_jobs::break_point::break_point;
+use posthuman_store::{TransactionRow, TransactionState};
 use posthuman_types::{Address, Did, Operation};
 
 use crate::error::{NodeError, OrFault};
@@ -47,6 +49,9 @@ impl Identity {
         }
     }
 }
+
+/// How the outbox names the registrations of receipt signers.
+const SIGNER_PREFIX: &str = "bootstrap:signer:";
 
 impl Node {
     /// Publishes what is missing of the node's own assets.
@@ -150,19 +155,50 @@ impl Node {
     /// Registers the receipt signer, unless it is the one registered last. Earlier registrations are complete by now,
     /// so their number makes a new key, also where an older signer comes back.
     async fn register_signer(&self, store: &posthuman_chain::Nft) -> Result<(), NodeError> {
-        const PREFIX: &str = "bootstrap:signer:";
         let signer = posthuman_assets::encode_address(self.options.receipt_signer.address());
         if store.data(lineage::RECEIPT_SIGNER).await? == signer {
             return Ok(());
         }
-        let earlier = self.store.read().await?.transactions_under(PREFIX).await?.len();
+        let earlier = self
+            .store
+            .read()
+            .await?
+            .transactions_under(SIGNER_PREFIX)
+            .await?
+            .len();
         self.outbox
             .execute(
-                &format!("{PREFIX}{earlier}"),
+                &format!("{SIGNER_PREFIX}{earlier}"),
                 store.set_data(lineage::RECEIPT_SIGNER, signer),
             )
             .await?;
         Ok(())
+    }
+
+    /// The key that signs the receipt of an order from that block: the one that was registered then, by which
+    /// `posthuman verify` measures it; today's, if that one is not held any more.
+    pub(crate) async fn receipt_signer_at(&self, block: u64) -> Result<&Wallet, NodeError> {
+        let today = &self.options.receipt_signer;
+        let mut registrations = self.store.read().await?.transactions_under(SIGNER_PREFIX).await?;
+        registrations.retain(|row| row.state == TransactionState::Mined);
+        let Some(then) = registered_before_the_last(&registrations, block) else {
+            return Ok(today);
+        };
+        let missing = || NodeError::bug("reading the registration of a receipt signer");
+        let receipt = self.chain.receipt(then.hash).await?.ok_or_else(missing)?;
+        let registered = receipt.event::<INft::DataChanged>(self.identity.nft)?.value;
+        let registered = posthuman_assets::decode_address(lineage::RECEIPT_SIGNER, &registered)
+            .or_fault("reading the registration of a receipt signer")?;
+        let mut held = self.options.former_receipt_signers.iter().chain([today]);
+        Ok(held.find(|key| key.address() == registered).unwrap_or_else(|| {
+            tracing::warn!(
+                block,
+                %registered,
+                "the receipt signer of that block is not held, so `posthuman verify` will not accept the receipt; \
+                 start the node with --former-receipt-signer"
+            );
+            today
+        }))
     }
 
     fn own_tokens(&self, name: &str, symbol: &str) -> (NftSpec, DatatokenSpec) {
@@ -202,6 +238,14 @@ impl Node {
     }
 }
 
+/// The registration that held at a block, unless it is the last one, which holds today.
+fn registered_before_the_last(registrations: &[TransactionRow], block: u64) -> Option<&TransactionRow> {
+    registrations.windows(2).find_map(|pair| match pair {
+        [then, next] if next.block_number > Some(block) => Some(then),
+        _ => None,
+    })
+}
+
 fn describe(operation: Operation) -> &'static str {
     match operation {
         Operation::Train => "Trains a model further on a text, or a new one from scratch, inside the node.",
@@ -209,5 +253,36 @@ fn describe(operation: Operation) -> &'static str {
         Operation::Evaluate => {
             "Scores a text with a model inside the node: loss, perplexity, bits per byte, accuracy."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use posthuman_types::{B256, Bytes};
+
+    use super::*;
+
+    #[test]
+    fn a_signer_holds_from_its_registration_to_the_next() {
+        let registered = |block: u64| TransactionRow {
+            key: format!("{SIGNER_PREFIX}{block}"),
+            label: String::new(),
+            chain_id: 1,
+            sender: Address::ZERO,
+            nonce: block,
+            hash: B256::ZERO,
+            raw: Bytes::new(),
+            state: TransactionState::Mined,
+            block_number: Some(block),
+            error: None,
+            created_at: 0,
+            updated_at: 0,
+        };
+        let rows = [5, 10, 20].map(registered);
+        let at = |block| registered_before_the_last(&rows, block).and_then(|row| row.block_number);
+        let held = [7, 9, 10, 19, 20, 30].map(at);
+        assert_eq!(held, [Some(5), Some(5), Some(10), Some(10), None, None]);
+        assert!(registered_before_the_last(&rows[..1], 7).is_none());
+        assert!(registered_before_the_last(&[], 7).is_none());
     }
 }

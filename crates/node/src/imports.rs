@@ -3,6 +3,8 @@
 //! The import is on record with its sealed weights before its first transaction, so a crash afterwards needs no client:
 //! the next start publishes what is recorded.
 
+use std::sync::Arc;
+
 use posthuman_assets::{ArchitectureFacts, Origin};
 use posthuman_jobs::engine::local::{ImportSpec, Imported, Launch, Outcome, Task};
 use posthuman_jobs::stage::{Source, StageInput};
@@ -16,12 +18,10 @@ use serde::{Deserialize, Serialize};
 
 use alloy_primitives::eip191_hash_message;
 
-use crate::error::{ErrorCode, NodeError, OrFault};
+use crate::error::{ErrorCode, NodeError, OrFault, chain_of_causes};
 use crate::node::Node;
 use crate::publication::{Birth, Making};
 use crate::uploads::StoredUpload;
-
-const SHARE_LIMIT: u16 = 9_000;
 
 /// What the publication of an import needs.
 #[derive(Serialize, Deserialize)]
@@ -45,12 +45,18 @@ struct Files {
 }
 
 impl Node {
-    /// Imports and publishes a model for the signed-in author. The same request again gives the same model.
+    /// Imports and publishes a model for the signed-in author. The same request again gives the same model. Whoever
+    /// asked may hang up: it goes on.
     pub(crate) async fn import_model(
-        &self,
+        self: Arc<Self>,
         author: Address,
         import: ImportModel,
     ) -> Result<ImportedModel, NodeError> {
+        let import = async move { self.import(author, import).await };
+        tokio::spawn(import).await.or_fault("importing a model")?
+    }
+
+    async fn import(&self, author: Address, import: ImportModel) -> Result<ImportedModel, NodeError> {
         check_publication(&import.publication)?;
         let files = Files {
             config: self.stored_upload(author, import.config).await?,
@@ -62,11 +68,13 @@ impl Node {
         self.check_signature(author, eip191_hash_message(message.as_bytes()), &import.signature)
             .await?;
         let key = format!("import:{}", keccak256(format!("{author}\n{message}")));
-        let record = match self.store.read().await?.import(&key).await? {
-            Some(row) => read_record(&row)?,
+        let record = match self.recorded_import(&key).await? {
+            Some(record) => record,
             None => self.seal_import(&key, author, import.publication, &files).await?,
         };
+        let publishing = self.publishing.lock().await;
         let did = self.publish_import(&key, &record).await?;
+        drop(publishing);
         let publication = self.store.read().await?.publication_of_asset(&did).await?;
         let publication = publication
             .ok_or_else(|| NodeError::bug("finding a publication statement"))?
@@ -78,14 +86,31 @@ impl Node {
         })
     }
 
-    /// Publishes what a crash left sealed and unpublished.
+    /// Publishes what a crash or a failure left sealed and unpublished. What cannot be published keeps nothing else
+    /// waiting, neither the other imports nor the node.
     pub(crate) async fn complete_imports(&self) -> Result<(), NodeError> {
+        // What is being published now is not left over.
+        let Ok(_publishing) = self.publishing.try_lock() else {
+            return Ok(());
+        };
         let unfinished = self.store.read().await?.unpublished_imports().await?;
         for row in unfinished {
-            tracing::info!(key = row.key, "publishing an import from before the restart");
-            self.publish_import(&row.key, &read_record(&row)?).await?;
+            if let Err(error) = self.complete_import(&row).await {
+                tracing::error!(key = row.key, error = %chain_of_causes(&error), "publishing an import");
+            }
         }
         Ok(())
+    }
+
+    async fn complete_import(&self, row: &ImportRow) -> Result<(), NodeError> {
+        let did = self.publish_import(&row.key, &read_record(row)?).await?;
+        tracing::info!(key = row.key, %did, "published an import that was left over");
+        Ok(())
+    }
+
+    async fn recorded_import(&self, key: &str) -> Result<Option<Record>, NodeError> {
+        let row = self.store.read().await?.import(key).await?;
+        row.as_ref().map(read_record).transpose()
     }
 
     async fn seal_import(
@@ -125,12 +150,20 @@ impl Node {
             record: text,
             created_at: now,
         };
-        let mut transaction = self.store.begin().await?;
-        transaction.insert_model(&model).await?;
-        transaction.insert_import(&row).await?;
-        transaction.commit().await?;
+        if let Err(error) = self.record_import(&model, &row).await {
+            self.keep_or_discard(imported.object).await?;
+            // The same request came twice, and the other one was faster.
+            return self.recorded_import(key).await?.ok_or(error);
+        }
         self.vault.commit(imported.object)?;
         Ok(record)
+    }
+
+    async fn record_import(&self, model: &ModelRow, row: &ImportRow) -> Result<(), NodeError> {
+        let mut transaction = self.store.begin().await?;
+        transaction.insert_model(model).await?;
+        transaction.insert_import(row).await?;
+        Ok(transaction.commit().await?)
     }
 
     async fn run_import(&self, files: &Files) -> Result<Imported, NodeError> {
@@ -236,20 +269,17 @@ impl Node {
 }
 
 fn check_publication(publication: &Publication) -> Result<(), NodeError> {
-    let invalid = |message: &str| Err(NodeError::rejected(ErrorCode::ImportInvalid, message));
-    if publication.name.trim().is_empty() || publication.name.len() > 100 {
-        return invalid("An imported model needs a `name` of 1 to 100 bytes.");
+    let invalid = |message: String| Err(NodeError::rejected(ErrorCode::ImportInvalid, message));
+    if let Err(error) = publication.check() {
+        return invalid(format!("Of the publication: {error}."));
     }
-    if publication
-        .parent_share_bps
-        .is_none_or(|share| share > SHARE_LIMIT)
-    {
+    if publication.parent_share_bps.is_none() {
         return invalid(
-            "An imported model is the root of a line: give `parent_share_bps` between 0 and 9000.",
+            "An imported model is the root of a line: give `parent_share_bps` between 0 and 9000.".to_owned(),
         );
     }
-    if publication.price.is_none_or(|price| price.0.is_zero()) {
-        return invalid("An imported model opens an exchange: give a `price` above zero.");
+    if publication.price.is_none() {
+        return invalid("An imported model opens an exchange: give a `price`.".to_owned());
     }
     Ok(())
 }
@@ -270,4 +300,54 @@ fn architecture(imported: &Imported) -> ArchitectureFacts {
 
 fn read_record(row: &ImportRow) -> Result<Record, NodeError> {
     serde_json::from_str(&row.record).or_fault("reading an import")
+}
+
+#[cfg(test)]
+mod tests {
+    use posthuman_types::Amount;
+
+    use super::*;
+
+    #[test]
+    fn what_could_never_be_published_is_refused_before_anything_is_sealed() {
+        let good = || Publication {
+            name: "Imported".to_owned(),
+            description: "Two lines,\n\tone of them indented.".to_owned(),
+            author: "Alice".to_owned(),
+            license: "Apache-2.0".to_owned(),
+            parent_share_bps: Some(2_000),
+            price: Some(Publication::LEAST_PRICE),
+        };
+        check_publication(&good()).unwrap();
+        type Change = fn(&mut Publication);
+        let changes: [(&str, Change); 9] = [
+            ("an empty name", |publication| publication.name = " ".to_owned()),
+            ("a name in two lines", |publication| publication.name.push('\n')),
+            ("an author in two lines", |publication| {
+                publication.author.push('\n')
+            }),
+            ("a long author", |publication| {
+                publication.author = "a".repeat(257)
+            }),
+            ("a line separator", |publication| {
+                publication.license.push('\u{2028}')
+            }),
+            ("a carriage return", |publication| {
+                publication.description.push('\r')
+            }),
+            ("a long description", |publication| {
+                publication.description = "a".repeat(4_001);
+            }),
+            ("no share", |publication| publication.parent_share_bps = None),
+            ("a price below the least", |publication| {
+                publication.price = Some(Amount(Publication::LEAST_PRICE.0 - posthuman_types::U256::ONE));
+            }),
+        ];
+        for (what, change) in changes {
+            let mut bad = good();
+            change(&mut bad);
+            let error = check_publication(&bad).unwrap_err();
+            assert_eq!(error.error_code(), ErrorCode::ImportInvalid, "{what}");
+        }
+    }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use posthuman_assets::{AssetFacts, Ddo, read_published};
+use posthuman_assets::{AssetFacts, Ddo, ModelFacts, read_published};
 use posthuman_chain::{Event, EventCursor, EventQuery, EventRecord, Receipt};
 use posthuman_store::{AssetRow, CollectorRow, CursorRow};
 use posthuman_types::api::AssetKind;
+use posthuman_types::order::QuoteBinding;
 use posthuman_types::{Address, B256, Digest};
 
 use crate::error::{NodeError, OrFault, chain_of_causes};
@@ -13,6 +14,15 @@ use crate::node::Node;
 
 /// How far back a start looks again, in case the chain was reorganised while the node was down or behind.
 const OVERLAP_BLOCKS: u64 = 12;
+
+/// Metadata as a data NFT told of it, and who wrote it.
+struct Written<'event> {
+    by: Address,
+    state: u8,
+    flags: &'event [u8],
+    data: &'event [u8],
+    hash: B256,
+}
 
 impl Node {
     /// Follows the chain until the node stops.
@@ -83,44 +93,50 @@ impl Node {
     async fn index_event(&self, record: &EventRecord) -> Result<(), NodeError> {
         match &record.event {
             Event::MetadataCreated(event) => {
-                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash)
-                    .await
+                let written = Written {
+                    by: event.createdBy,
+                    state: event.state,
+                    flags: &event.flags,
+                    data: &event.data,
+                    hash: event.metaDataHash,
+                };
+                self.index_metadata(record, &written).await
             }
             Event::MetadataUpdated(event) => {
-                self.index_metadata(record, event.state, &event.flags, &event.data, event.metaDataHash)
-                    .await
+                let written = Written {
+                    by: event.updatedBy,
+                    state: event.state,
+                    flags: &event.flags,
+                    data: &event.data,
+                    hash: event.metaDataHash,
+                };
+                self.index_metadata(record, &written).await
             }
             Event::MetadataState(event) => self.index_state(record, event.state).await,
             Event::NewPaymentCollector(event) => {
                 self.index_collector(record, event._newPaymentCollector).await
+            }
+            Event::ProviderFee(event) if event.providerFeeAddress == self.wallet() => {
+                self.index_fee(record, &event.providerData).await
             }
             _ => Ok(()),
         }
     }
 
     /// A DDO on the chain. What cannot be read is somebody else's business and is left out.
-    async fn index_metadata(
-        &self,
-        record: &EventRecord,
-        state: u8,
-        flags: &[u8],
-        data: &[u8],
-        hash: B256,
-    ) -> Result<(), NodeError> {
-        let ddo = match read_published(flags, data, hash) {
+    async fn index_metadata(&self, record: &EventRecord, written: &Written<'_>) -> Result<(), NodeError> {
+        let nft = record.contract;
+        let ddo = match read_published(written.flags, written.data, written.hash) {
             Ok(ddo) => ddo,
             Err(error) => {
-                tracing::debug!(nft = %record.contract, %error, "metadata that this node does not read");
+                tracing::debug!(%nft, %error, "metadata that this node does not read");
                 return Ok(());
             }
         };
-        // Anyone can write any DDO into an NFT of their own; it is that NFT's only if it says so.
-        let own = ddo.nft_address == record.contract && ddo.chain_id == self.chain.id();
-        if !own || !self.chain.is_nft(record.contract).await? {
-            tracing::debug!(nft = %record.contract, did = %ddo.id, "metadata of another asset");
+        if !self.speaks_for_itself(&ddo, nft).await? {
+            tracing::debug!(%nft, did = %ddo.id, "metadata of another asset");
             return Ok(());
         }
-        let owner = self.chain.nft(record.contract).owner().await?;
         let known = self.store.read().await?.asset(&ddo.id).await?;
         if known
             .as_ref()
@@ -128,10 +144,18 @@ impl Node {
         {
             return Ok(());
         }
-        let Some(mut row) = self
-            .asset_row(&ddo, record, owner == self.wallet(), state)
-            .await?
-        else {
+        // Anyone can make an NFT for this node's wallet, or give it one; what stands in it is the wallet's word only
+        // if the wallet wrote it.
+        let wallet = self.wallet();
+        let ours = written.by == wallet && self.chain.nft(nft).owner().await? == wallet;
+        let facts = if ours { own_facts(&ddo) } else { None };
+        if let Some(known) = &known
+            && !self.keeps_birth(known, facts.as_ref())?
+        {
+            tracing::warn!(%nft, did = %ddo.id, by = %written.by, "metadata that would change the birth of an own asset is not taken");
+            return Ok(());
+        }
+        let Some(mut row) = self.asset_row(&ddo, record, facts, written.state).await? else {
             return Ok(());
         };
         if let Some(known) = known {
@@ -142,20 +166,47 @@ impl Node {
         Ok(transaction.commit().await?)
     }
 
+    /// Anyone can write any DDO into an NFT of their own; it is that NFT's only if it names it, and it sells that NFT's
+    /// datatokens alone.
+    async fn speaks_for_itself(&self, ddo: &Ddo, nft: Address) -> Result<bool, NodeError> {
+        let named = ddo.nft_address == nft && ddo.chain_id == self.chain.id();
+        if !named || !self.chain.is_nft(nft).await? {
+            return Ok(false);
+        }
+        for datatoken in ddo.datatokens() {
+            if !self.chain.is_datatoken(datatoken).await?
+                || self.chain.datatoken(datatoken).nft().await? != nft
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether new metadata leaves what was fixed at the birth of an own asset: its kind, and of a model who is paid,
+    /// who was given datatokens, what it is and where it comes from. The wallet that writes metadata could change them.
+    fn keeps_birth(&self, known: &AssetRow, facts: Option<&AssetFacts>) -> Result<bool, NodeError> {
+        if known.kind == AssetKind::Foreign {
+            return Ok(true);
+        }
+        if known.kind != kind_of(facts) {
+            return Ok(false);
+        }
+        Ok(match (self.model_facts(known)?, facts) {
+            (Some(born), Some(AssetFacts::Model(now))) => same_birth(&born, now),
+            _ => true,
+        })
+    }
+
     async fn asset_row(
         &self,
         ddo: &Ddo,
         record: &EventRecord,
-        ours: bool,
+        facts: Option<AssetFacts>,
         state: u8,
     ) -> Result<Option<AssetRow>, NodeError> {
         let Some(datatoken) = ddo.datatokens().first().copied() else {
             return Ok(None);
-        };
-        let facts = if ours {
-            ddo.facts().or_fault("reading the facts of an own DDO")?
-        } else {
-            None
         };
         let at = self
             .chain
@@ -168,7 +219,7 @@ impl Node {
             nft: record.contract,
             datatoken,
             exchange: None,
-            kind: AssetKind::Foreign,
+            kind: kind_of(facts.as_ref()),
             name: ddo.metadata.name.clone(),
             description: ddo.metadata.description.clone(),
             author: ddo.metadata.author.clone(),
@@ -185,15 +236,13 @@ impl Node {
         };
         match facts {
             Some(AssetFacts::Model(facts)) => {
-                row.kind = AssetKind::Model;
                 row.exchange = facts.exchange;
                 row.parent = facts.lineage.parent.map(|parent| parent.did);
                 row.commitment_root = Some(facts.commitment.root);
                 row.trainer = Some(facts.lineage.trainer);
             }
-            Some(AssetFacts::Blank(facts)) => (row.kind, row.exchange) = (AssetKind::Blank, facts.exchange),
-            Some(AssetFacts::Operation(_)) => row.kind = AssetKind::Operation,
-            None => {}
+            Some(AssetFacts::Blank(facts)) => row.exchange = facts.exchange,
+            Some(AssetFacts::Operation(_)) | None => {}
         }
         Ok(Some(row))
     }
@@ -209,6 +258,19 @@ impl Node {
         asset.state = u64::from(state);
         let mut transaction = self.store.begin().await?;
         transaction.put_asset(&asset).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// A fee that this node was paid: the quote that it names is kept, however late its order is brought.
+    async fn index_fee(&self, record: &EventRecord, data: &[u8]) -> Result<(), NodeError> {
+        let Some(binding) = QuoteBinding::decode(data) else {
+            return Ok(());
+        };
+        if !self.chain.is_datatoken(record.contract).await? {
+            return Ok(());
+        }
+        let mut transaction = self.store.begin().await?;
+        transaction.quote_paid(binding.quote).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -242,6 +304,32 @@ impl Node {
         transaction.put_collector(&row).await?;
         Ok(transaction.commit().await?)
     }
+}
+
+/// The facts of a DDO that the node's wallet wrote. Those that cannot be read make the asset a foreign one: whatever
+/// stands on the chain, the index goes on.
+fn own_facts(ddo: &Ddo) -> Option<AssetFacts> {
+    ddo.facts().unwrap_or_else(|error| {
+        tracing::error!(did = %ddo.id, %error, "the facts of an own DDO cannot be read");
+        None
+    })
+}
+
+fn kind_of(facts: Option<&AssetFacts>) -> AssetKind {
+    match facts {
+        Some(AssetFacts::Model(_)) => AssetKind::Model,
+        Some(AssetFacts::Blank(_)) => AssetKind::Blank,
+        Some(AssetFacts::Operation(_)) => AssetKind::Operation,
+        None => AssetKind::Foreign,
+    }
+}
+
+fn same_birth(born: &ModelFacts, now: &ModelFacts) -> bool {
+    born.collector == now.collector
+        && born.initial_supply == now.initial_supply
+        && born.commitment == now.commitment
+        && born.lineage == now.lineage
+        && born.parent_share_bps == now.parent_share_bps
 }
 
 fn block_hash(events: &[EventRecord]) -> Digest {

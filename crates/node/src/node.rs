@@ -43,6 +43,10 @@ pub struct Node {
     pub(crate) clock: Clock,
     /// Held while an upload is put together, one at a time.
     pub(crate) assembling: Arc<tokio::sync::Mutex<()>>,
+    /// Held while an import is published, so that it is done once.
+    pub(crate) publishing: tokio::sync::Mutex<()>,
+    /// Held while an exchange of a holder is opened or its rate set, so that the last rate asked for stands.
+    pub(crate) selling: tokio::sync::Mutex<()>,
     /// Says that something may be due: a job was admitted or has a result.
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) settle: tokio::sync::Notify,
@@ -187,6 +191,8 @@ async fn open(
         running: Running::default(),
         metrics: Metrics::new(),
         assembling: Arc::default(),
+        publishing: tokio::sync::Mutex::default(),
+        selling: tokio::sync::Mutex::default(),
         wake: tokio::sync::Notify::new(),
         settle: tokio::sync::Notify::new(),
         options,

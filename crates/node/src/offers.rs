@@ -3,7 +3,7 @@
 
 use posthuman_assets::{AssetFacts, Ddo, ModelFacts};
 use posthuman_store::AssetRow;
-use posthuman_types::api::Allowances;
+use posthuman_types::api::{Allowances, AssetKind};
 use posthuman_types::{Commitment, Did, ObjectId, Operation, Parameters, TrainParameters};
 
 use crate::error::{ErrorCode, NodeError, OrFault};
@@ -56,6 +56,11 @@ impl Node {
             return Err(NodeError::rejected(ErrorCode::AssetNotActive, message));
         }
         let not_served = |why: &str| NodeError::rejected(ErrorCode::AssetNotFound, format!("{did} {why}"));
+        if row.kind == AssetKind::Foreign {
+            return Err(not_served(
+                "is not a model of this node, so nothing can be ordered here.",
+            ));
+        }
         let ddo = Ddo::parse(row.ddo.as_bytes()).or_fault("reading an indexed DDO")?;
         match ddo.facts().or_fault("reading the facts of an indexed DDO")? {
             Some(AssetFacts::Model(facts)) => {

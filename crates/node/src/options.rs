@@ -27,6 +27,9 @@ pub struct NodeOptions {
     pub wallet: Wallet,
     /// Signs receipts, refusals and publication statements.
     pub receipt_signer: Wallet,
+    /// Keys that signed receipts before: the receipt of an order is signed by the key that was registered when the order
+    /// was paid.
+    pub former_receipt_signers: Vec<Wallet>,
     /// Wraps the keys of the vault.
     pub master_key: MasterKey,
     /// The keystore file of the wallet: what the sandbox probe tries to read and must not.

@@ -38,7 +38,8 @@ impl Outbox {
     /// (its key can then be used anew).
     pub(crate) async fn execute(&self, key: &str, call: Call) -> Result<Receipt, NodeError> {
         let _sending = self.sending.lock().await;
-        let row = match self.store.read().await?.transaction(key).await? {
+        let recorded = self.store.read().await?.transaction(key).await?;
+        let row = match recorded {
             Some(row) if row.state != TransactionState::Failed => row,
             _ => self.prepare(key, &call).await?,
         };

@@ -12,6 +12,8 @@ use crate::node::Node;
 
 /// Prompts of turns that were refused are sealed and named by no row.
 const STRAY_SECONDS: u64 = 3600;
+/// An unpaid quote is kept for a day after its end, for whoever asks why it is refused.
+const QUOTE_GRACE_SECONDS: u64 = 24 * 3600;
 const SWEEP_EVERY: Duration = Duration::from_secs(15);
 
 /// Refuses a database that belongs to another chain: a devnet that was started anew with an old node folder.
@@ -49,6 +51,9 @@ impl Node {
             tracing::info!(job = %applied.job.id, "a job from before the restart is queued again");
             self.perform(applied.actions).await;
         }
+        self.engine
+            .remove_leftovers()
+            .or_fault("removing folders of checks and imports")?;
         let used = self.store.read().await?.used_objects().await?;
         for object in self.vault.pending()? {
             if used.contains(&object) {
@@ -83,12 +88,23 @@ impl Node {
             self.wake.notify_waiters();
         }
         self.close_idle_sessions().await?;
+        self.complete_imports().await?;
         self.remove_ended_uploads().await?;
         self.remove_stray_uploads(STRAY_SECONDS).await?;
         let mut transaction = self.store.begin().await?;
         transaction.delete_ended_access_tokens(now).await?;
-        let day = 24 * 3600;
-        transaction.delete_unused_quotes(now.saturating_sub(day)).await?;
+        transaction.commit().await?;
+        self.remove_unpaid_quotes().await
+    }
+
+    /// Quotes that ended a day before the newest block of the index: by then the index knows those that were paid.
+    async fn remove_unpaid_quotes(&self) -> Result<(), NodeError> {
+        let cursor = self.store.read().await?.cursor(self.chain.id()).await?;
+        let Some(cursor) = cursor else { return Ok(()) };
+        let indexed = self.chain.block_timestamp(cursor.block_number).await?;
+        let before = indexed.unwrap_or_default().saturating_sub(QUOTE_GRACE_SECONDS);
+        let mut transaction = self.store.begin().await?;
+        transaction.delete_unused_quotes(before).await?;
         Ok(transaction.commit().await?)
     }
 }

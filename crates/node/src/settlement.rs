@@ -93,8 +93,8 @@ impl Node {
             started_at: job.started_at.unwrap_or(job.created_at),
             finished_at: job.finished_at.unwrap_or(job.updated_at),
         };
-        let receipt = sign_receipt(facts.receipt(statement), self.options.receipt_signer.signer());
-        let receipt = receipt.or_fault("signing a receipt")?;
+        let signer = self.receipt_signer_at(order.block_number).await?.signer();
+        let receipt = sign_receipt(facts.receipt(statement), signer).or_fault("signing a receipt")?;
         break_point("settle.receipt_signed");
         let applied = self
             .queue

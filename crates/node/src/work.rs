@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use posthuman_jobs::JobsError;
 use posthuman_jobs::break_point::break_point;
-use posthuman_jobs::engine::local::{Event, Finished, Launch, Outcome, RunningJob, Task, TimedEvent};
+use posthuman_jobs::engine::local::{
+    Event, Finished, Launch, LaunchError, Outcome, RunningJob, Task, TimedEvent,
+};
 use posthuman_jobs::machine::{Action, Failure, FailureKind};
-use posthuman_jobs::queue::{Lease, LeasedJob};
-use posthuman_types::{JobId, JobState, ObjectId, Operation};
+use posthuman_jobs::queue::{Applied, Lease, LeasedJob};
+use posthuman_types::{ErrorClass, JobId, JobState, ObjectId, Operation};
 use tokio::sync::mpsc;
 
-use crate::error::{NodeError, OrFault};
+use crate::error::{NodeError, OrFault, chain_of_causes};
 use crate::events::Rates;
 use crate::inputs::stage_of;
 use crate::node::Node;
@@ -19,6 +22,9 @@ use crate::node::Node;
 const IDLE_PAUSE: Duration = Duration::from_secs(2);
 const RENEW_EVERY: Duration = Duration::from_secs(8);
 const EVENT_BACKLOG: usize = 1024;
+/// How often a result is recorded at most, and the pause after a time when the database failed.
+const FINISH_ATTEMPTS: u32 = 5;
+const FINISH_PAUSE: Duration = Duration::from_secs(2);
 
 /// Jobs that run right now, to stop them.
 #[derive(Default)]
@@ -80,7 +86,7 @@ impl Node {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::error!(worker, error = %crate::error::chain_of_causes(&error), "running a job")
+                    tracing::error!(worker, error = %chain_of_causes(&error), "running a job")
                 }
             }
             if !self.pause(Some(&self.wake), IDLE_PAUSE).await {
@@ -122,10 +128,7 @@ impl Node {
         let running = match started {
             Ok(running) => running,
             Err(error) => {
-                let reason = format!("the worker could not be started: {error}");
-                return self
-                    .record_failure(leased.lease, FailureKind::Retryable, "worker_not_started", reason)
-                    .await;
+                return self.record_launch_error(leased.lease, &error).await;
             }
         };
         let mut rates = Rates::default();
@@ -133,7 +136,9 @@ impl Node {
         loop {
             tokio::select! {
                 event = heard.recv() => match event {
-                    Some(event) => self.note(leased.lease, event, &mut rates).await?,
+                    Some(event) => if let Err(error) = self.note(leased.lease, event, &mut rates).await {
+                        tracing::warn!(job = %leased.job.id, error = %chain_of_causes(&error), "noting what a worker does");
+                    },
                     // The worker has closed its output: it is over.
                     None => break,
                 },
@@ -141,15 +146,27 @@ impl Node {
                     Some(Stop::Cancel) => running.cancel(),
                     Some(Stop::Kill) | None => running.kill(),
                 },
-                _ = renew.tick() => {
-                    if let Err(error) = self.queue.renew(leased.lease, self.clock.now_seconds()).await {
-                        tracing::warn!(job = %leased.job.id, %error, "the lease was lost; stopping the worker");
-                        running.kill();
-                    }
-                }
+                _ = renew.tick() => if !self.renew(leased.lease).await {
+                    running.kill();
+                },
             }
         }
         self.conclude(leased, running).await
+    }
+
+    /// Prolongs a lease, and says whether it still holds. A database that fails for a moment takes no lease away.
+    async fn renew(&self, lease: Lease) -> bool {
+        match self.queue.renew(lease, self.clock.now_seconds()).await {
+            Ok(_) => true,
+            Err(error @ JobsError::Refused { .. }) => {
+                tracing::warn!(job = %lease.job, error = %chain_of_causes(&error), "the lease was lost; stopping the worker");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(job = %lease.job, error = %chain_of_causes(&error), "a lease was not renewed");
+                true
+            }
+        }
     }
 
     async fn launch_of(&self, leased: &LeasedJob) -> Result<Launch, NodeError> {
@@ -187,8 +204,8 @@ impl Node {
                         self.perform(actions).await;
                     }
                     Err(error) => {
-                        tracing::warn!(job = %lease.job, %error, "a checkpoint was not taken");
-                        self.vault.discard(object)?;
+                        tracing::warn!(job = %lease.job, error = %chain_of_causes(&error), "a checkpoint was not taken");
+                        self.keep_or_discard(object).await?;
                     }
                 }
                 Ok(())
@@ -211,49 +228,87 @@ impl Node {
                 self.record_failure(lease, code.kind(), code.as_str(), reason)
                     .await
             }
-            // Cancelled by its owner: the queue knows. Killed because the node stops: the next start takes it back.
+            Ok(Outcome::Cancelled) if self.is_stopping() => self.give_back(lease).await,
+            // Cancelled by its owner: the queue knows.
             Ok(Outcome::Cancelled) => Ok(()),
             Ok(Outcome::Checked(_) | Outcome::Imported(_)) => {
                 Err(NodeError::bug("running a job: the worker did something else"))
             }
-            Err(_) if self.is_stopping() => Ok(()),
-            Err(error) => {
-                let reason = format!("the worker was lost: {error}");
-                self.record_failure(lease, FailureKind::Crash, "worker_lost", reason)
-                    .await
-            }
+            Err(error) => self.record_launch_error(lease, &error).await,
         }
     }
 
     async fn record_result(&self, lease: Lease, finished: Finished) -> Result<(), NodeError> {
         break_point("work.result_sealed");
-        let now = self.clock.now_seconds();
-        let applied = match self
-            .queue
-            .finish(lease, finished.statement, finished.result, now)
-            .await
-        {
+        let result = finished.result;
+        let applied = match self.finish(lease, finished).await {
             Ok(applied) => applied,
-            Err(error) => {
-                tracing::warn!(job = %lease.job, %error, "a result was not taken");
-                return self.discard(finished.result);
+            Err(error @ JobsError::Refused { .. }) => {
+                tracing::warn!(job = %lease.job, error = %chain_of_causes(&error), "a result was not taken");
+                return match result {
+                    Some(object) => self.keep_or_discard(object).await,
+                    None => Ok(()),
+                };
             }
+            // Whether it was recorded is not known: the sealed result stays pending, and the next start decides.
+            Err(error) => return Err(NodeError::fault("recording a result", error)),
         };
         break_point("work.result_recorded");
-        if let Some(object) = finished
-            .result
-            .filter(|_| applied.job.state == JobState::Finished)
-        {
+        if let Some(object) = result.filter(|_| applied.job.state == JobState::Finished) {
             self.vault.commit(object)?;
         }
         self.perform(applied.actions).await;
         Ok(())
     }
 
-    fn discard(&self, object: Option<ObjectId>) -> Result<(), NodeError> {
-        match object {
-            Some(object) => Ok(self.vault.discard(object)?),
-            None => Ok(()),
+    /// Hours of work are not given up for a database that is busy or full for a moment.
+    async fn finish(&self, lease: Lease, finished: Finished) -> Result<Applied, JobsError> {
+        for _ in 1..FINISH_ATTEMPTS {
+            let (statement, now) = (finished.statement.clone(), self.clock.now_seconds());
+            match self.queue.finish(lease, statement, finished.result, now).await {
+                Ok(applied) => return Ok(applied),
+                Err(error @ JobsError::Refused { .. }) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(job = %lease.job, error = %chain_of_causes(&error), "a result was not recorded yet");
+                }
+            }
+            self.pause(None, FINISH_PAUSE).await;
+            self.renew(lease).await;
+        }
+        let now = self.clock.now_seconds();
+        self.queue
+            .finish(lease, finished.statement, finished.result, now)
+            .await
+    }
+
+    /// Settles what becomes of a sealed object when it is not certain whether it was recorded: it stays if a row names
+    /// it, and goes otherwise.
+    pub(crate) async fn keep_or_discard(&self, object: ObjectId) -> Result<(), NodeError> {
+        if self.store.read().await?.object_is_used(object).await? {
+            return Ok(self.vault.commit(object)?);
+        }
+        Ok(self.vault.discard(object)?)
+    }
+
+    /// What kept a worker from starting, or its launcher from taking the result. A full disk is no fault of the job.
+    async fn record_launch_error(&self, lease: Lease, error: &LaunchError) -> Result<(), NodeError> {
+        let causes = chain_of_causes(error);
+        let (kind, code, reason) = if error.class() == ErrorClass::Unavailable {
+            let reason = format!("the worker could not be started or served: {causes}");
+            (FailureKind::Retryable, "worker_not_started", reason)
+        } else {
+            let reason = format!("the worker was lost: {causes}");
+            (FailureKind::Crash, "worker_lost", reason)
+        };
+        self.record_failure(lease, kind, code, reason).await
+    }
+
+    /// The node stops: the next start goes on with the job, and this attempt does not count.
+    async fn give_back(&self, lease: Lease) -> Result<(), NodeError> {
+        match self.queue.release(lease, self.clock.now_seconds()).await {
+            // Cancelled by its owner meanwhile.
+            Ok(_) | Err(JobsError::Refused { .. }) => Ok(()),
+            Err(error) => Err(NodeError::fault("giving a job back", error)),
         }
     }
 
@@ -265,7 +320,7 @@ impl Node {
         reason: String,
     ) -> Result<(), NodeError> {
         if self.is_stopping() {
-            return Ok(());
+            return self.give_back(lease).await;
         }
         tracing::warn!(job = %lease.job, code, reason, "an attempt failed");
         let failure = Failure {
@@ -298,7 +353,7 @@ impl Node {
                 Action::StartWorker { .. } | Action::UseOrder { .. } => Ok(()),
             };
             if let Err(error) = done {
-                tracing::warn!(error = %crate::error::chain_of_causes(&error), "after a change of a job");
+                tracing::warn!(error = %chain_of_causes(&error), "after a change of a job");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::pool::PoolConnection;
@@ -19,6 +19,8 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// How long a statement waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause before such a wait is begun again where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 /// How long a task waits for its turn to write or read in this process.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
@@ -58,16 +60,7 @@ impl Store {
                 .max_connections(connections)
                 .acquire_timeout(ACQUIRE_TIMEOUT)
         };
-        let writer = pool(1)
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| match error {
-                error @ sqlx::Error::Database(_) => StoreError::from_driver(&path, error),
-                error => StoreError::Open {
-                    path: path.to_path_buf(),
-                    source: error.into(),
-                },
-            })?;
+        let writer = connect(&path, || pool(1).connect_with(options.clone())).await?;
         let readers = pool(READERS).connect_lazy_with(options);
         let store = Self {
             path,
@@ -177,6 +170,29 @@ impl Store {
                 source: error.into(),
             },
         }
+    }
+}
+
+/// Makes the first connection. Switching a file to the write-ahead log does not wait where another process does the same
+/// at that moment, whatever the busy timeout; so it is tried again for as long.
+async fn connect<F>(path: &Path, attempt: impl Fn() -> F) -> Result<SqlitePool, StoreError>
+where
+    F: Future<Output = Result<SqlitePool, sqlx::Error>>,
+{
+    let started = Instant::now();
+    loop {
+        let error = match attempt().await {
+            Ok(pool) => return Ok(pool),
+            Err(error @ sqlx::Error::Database(_)) => StoreError::from_driver(path, error),
+            Err(error) => StoreError::Open {
+                path: path.to_owned(),
+                source: error.into(),
+            },
+        };
+        if !matches!(error, StoreError::Busy { .. }) || started.elapsed() > BUSY_TIMEOUT {
+            return Err(error);
+        }
+        tokio::time::sleep(BUSY_PAUSE).await;
     }
 }
 

@@ -18,7 +18,7 @@ mod table;
 pub use database::{Connection, Store, Transaction};
 pub use error::{Cause, StoreError, UniqueRule};
 pub use table::asset::AssetRow;
-pub use table::chain::{CollectorRow, CursorRow, ExchangeRow};
+pub use table::chain::{CollectorRow, CursorRow};
 pub use table::event::JobEventRow;
 pub use table::import::ImportRow;
 pub use table::job::{JobInput, JobRow};

@@ -9,5 +9,7 @@ mod example;
 mod ground;
 mod imports;
 mod leak;
+mod patience;
 mod personas;
 mod story;
+mod strangers;

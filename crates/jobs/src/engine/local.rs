@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -17,6 +17,11 @@ pub use crate::launcher::{Event, Finished, LaunchError, Outcome, TimedEvent};
 use crate::stage::StageInput;
 pub use crate::task::{CheckSpec, Checked, FailureCode, ImportSpec, Imported, RefusalCode, Task};
 use crate::vault::Vault;
+
+const CHECK: &str = "check-";
+const IMPORT: &str = "import-";
+/// How the folders are named that go when their run ends.
+const PASSING: [&str; 2] = [CHECK, IMPORT];
 
 /// How workers are run.
 #[derive(Clone, Debug)]
@@ -108,6 +113,31 @@ impl LocalEngine {
         Ok(RunningJob { control, outcome })
     }
 
+    /// Removes what checks and imports of a former life left: folders with the texts of users, which nobody asks for any
+    /// more. Only for a node that starts.
+    ///
+    /// # Errors
+    /// Trouble with files.
+    pub fn remove_leftovers(&self) -> Result<(), LaunchError> {
+        let at = |path: &Path| {
+            let path = path.to_owned();
+            move |source| LaunchError::Directory { path, source }
+        };
+        let jobs = &self.options.jobs;
+        let entries = match fs::read_dir(jobs) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(at(jobs))?,
+        };
+        for entry in entries {
+            let path = entry.map_err(at(jobs))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if PASSING.iter().any(|prefix| name.starts_with(prefix)) {
+                fs::remove_dir_all(&path).map_err(at(&path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// The folder of a job.
     pub fn directory(&self, job: &JobId) -> PathBuf {
         self.options.jobs.join(job.to_string())
@@ -176,7 +206,41 @@ impl Drop for RunningJob {
 fn directory_name(task: &Task) -> String {
     match task {
         Task::Job(job) => job.job_id.to_string(),
-        Task::Check(_) => format!("check-{:016x}", rand::rng().next_u64()),
-        Task::Import(_) => format!("import-{:016x}", rand::rng().next_u64()),
+        Task::Check(_) => format!("{CHECK}{:016x}", rand::rng().next_u64()),
+        Task::Import(_) => format!("{IMPORT}{:016x}", rand::rng().next_u64()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{MasterKey, Password};
+
+    #[test]
+    fn folders_of_checks_and_imports_do_not_outlive_the_node() {
+        let folder = tempfile::tempdir().unwrap();
+        let password = Password::from_text("p".to_owned()).unwrap();
+        let key = MasterKey::create(&folder.path().join("key"), &password).unwrap();
+        let vault = Vault::open(&folder.path().join("vault"), key, None).unwrap();
+        let jobs = folder.path().join("jobs");
+        let options = LocalEngineOptions {
+            executable: PathBuf::new(),
+            jobs: jobs.clone(),
+            sandbox: true,
+        };
+        let engine = LocalEngine::new(Arc::new(vault), options);
+        engine.remove_leftovers().unwrap();
+
+        let job = JobId([7; 16]).to_string();
+        for name in ["check-0123", "import-4567", &job] {
+            fs::create_dir_all(jobs.join(name).join("inputs")).unwrap();
+            fs::write(jobs.join(name).join("inputs/text"), "Call me Ishmael.").unwrap();
+        }
+        engine.remove_leftovers().unwrap();
+        let left: Vec<_> = fs::read_dir(&jobs)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert_eq!(left, [job.as_str()]);
     }
 }

@@ -143,6 +143,8 @@ fn commands() -> Vec<(&'static str, Command)> {
                 expires_at: NOW + 30,
             },
         ),
+        ("release", Command::Release { fence: FENCE }),
+        ("release, old token", Command::Release { fence: FENCE - 1 }),
         (
             "renew",
             Command::Renew {
@@ -339,4 +341,26 @@ fn pauses_double_up_to_the_longest() {
         .map(|attempts| policy.pause(attempts))
         .into();
     assert_eq!(pauses, [2, 4, 8, 60, 60, 60, 60]);
+}
+
+#[test]
+fn a_job_that_is_given_back_has_as_many_attempts_left_as_before() {
+    let policy = RetryPolicy::default();
+    let mut waiting = job(Operation::Train);
+    for restart in 0..u64::from(policy.max_attempts) * 2 {
+        let command = Command::Lease {
+            worker: "w1".to_owned(),
+            expires_at: NOW + 30,
+        };
+        let (leased, _) = apply(&waiting, command, &policy, NOW).unwrap();
+        assert_eq!(leased.fence, waiting.fence + 1, "start {restart}");
+        let command = Command::Release { fence: leased.fence };
+        let (back, _) = apply(&leased, command, &policy, NOW).unwrap();
+        assert_eq!((back.state, back.attempt), (JobState::Queued, waiting.attempt));
+        assert_eq!(
+            (back.worker.as_ref(), back.checkpoint),
+            (None, waiting.checkpoint)
+        );
+        waiting = back;
+    }
 }

@@ -12,6 +12,11 @@ pub enum Command {
         /// When the lease runs out, in seconds since 1970 (Unix time).
         expires_at: u64,
     },
+    /// The node stops and gives the job back; that is no failed attempt.
+    Release {
+        /// Its fencing token.
+        fence: u64,
+    },
     /// The worker that holds the job is alive.
     Renew {
         /// Its fencing token.

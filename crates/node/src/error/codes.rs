@@ -152,6 +152,15 @@ error_codes! {
     WorkerInternal "worker_internal" Bug
         "The worker met a fault of its own."
         "Tell the node's operator the id of the job. The order stays open."
+    WorkerNotStarted "worker_not_started" Unavailable
+        "The node could not start a worker or take its result, several times; perhaps its disk is full."
+        "Start the job again later, and tell the node's operator. The order stays open."
+    WorkerLost "worker_lost" Bug
+        "The node lost the worker of the job, or was itself stopped, several times."
+        "Start the job again, and tell the node's operator the id of the job. The order stays open."
+    StatementMismatch "statement_mismatch" Bug
+        "The worker did other work than it was asked to do; nothing of it was kept."
+        "Tell the node's operator the id of the job. The order stays open."
     UploadNotFound "upload_not_found" NotFound
         "There is no such upload of yours; it may have expired."
         "Announce the file with `POST /api/v1/uploads` and send it again."

@@ -11,6 +11,7 @@ use rand::Rng;
 
 use super::Wrong;
 use super::context::Context;
+use super::settings::Settings;
 use crate::MarketError;
 
 /// A node's keys, opened.
@@ -19,6 +20,7 @@ pub(crate) struct NodeKeys {
     /// The wallet's keystore file, which workers must not be able to read.
     pub keystore: PathBuf,
     pub receipt_signer: Wallet,
+    pub former_receipt_signers: Vec<Wallet>,
     pub master_key: MasterKey,
 }
 
@@ -44,13 +46,46 @@ pub(crate) async fn open(context: &Context, chain_id: u64) -> anyhow::Result<Nod
     let wallet = context.wallet(chain_id).await?;
     let receipt_signer =
         tokio::task::spawn_blocking(move || Wallet::from_keystore_file(&signer, &signer_password)).await??;
+    let former = former_signers(settings)?;
+    let open = move || {
+        let opened = former
+            .iter()
+            .map(|pair| Wallet::from_keystore_file(&pair.keystore, &pair.password));
+        opened.collect::<Result<Vec<_>, _>>()
+    };
+    let former_receipt_signers = tokio::task::spawn_blocking(open).await??;
     let master_key = open_master_key(master, master_password).await?;
     Ok(NodeKeys {
         wallet,
         keystore,
         receipt_signer,
+        former_receipt_signers,
         master_key,
     })
+}
+
+/// The keystores of keys that signed receipts before, each with the password file at the same place of its list.
+fn former_signers(settings: &Settings) -> Result<Vec<Pair>, Wrong> {
+    let list = |name: &str| -> Vec<PathBuf> {
+        let text = settings.text(name).unwrap_or_default();
+        let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(PathBuf::from).collect()
+    };
+    let keystores = list("former-receipt-signer");
+    let passwords = list("former-receipt-signer-password-file");
+    if keystores.len() != passwords.len() {
+        let message = format!(
+            "--former-receipt-signer names {} files and --former-receipt-signer-password-file {}: give a password file \
+             for each keystore, in the same order",
+            keystores.len(),
+            passwords.len()
+        );
+        return Err(Wrong(message));
+    }
+    let pairs = keystores.into_iter().zip(passwords);
+    Ok(pairs
+        .map(|(keystore, password)| Pair { keystore, password })
+        .collect())
 }
 
 /// Opens a vault's master key.
@@ -119,6 +154,7 @@ impl KeyFiles {
                 &self.receipt_signer.keystore,
                 &self.receipt_signer.password,
             )?,
+            former_receipt_signers: Vec::new(),
             master_key: MasterKey::open(
                 &self.master_key.keystore,
                 &Password::from_file(&self.master_key.password)?,

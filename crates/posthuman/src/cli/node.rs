@@ -80,6 +80,7 @@ pub(crate) fn options(context: &Context, place: Place, keys: NodeKeys) -> anyhow
         chain_id: place.chain_id,
         wallet: keys.wallet,
         receipt_signer: keys.receipt_signer,
+        former_receipt_signers: keys.former_receipt_signers,
         master_key: keys.master_key,
         keystore: keys.keystore,
         executable: std::env::current_exe()?,

@@ -1,7 +1,26 @@
 use posthuman_types::ErrorClass;
+use sqlx::ConnectOptions as _;
 
 use super::*;
 use crate::table::session::AccessTokenRow;
+
+#[tokio::test]
+async fn opening_waits_for_another_process_that_makes_the_same_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("node.db");
+    // What another process does to a fresh file: it is about to write, before there is a log.
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .create_if_missing(true);
+    let mut other = options.connect().await.unwrap();
+    for sql in ["CREATE TABLE first (id BIGINT)", "BEGIN IMMEDIATE"] {
+        sqlx::query(sql).execute(&mut other).await.unwrap();
+    }
+    let opened = tokio::spawn(Store::open(path));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sqlx::query("COMMIT").execute(&mut other).await.unwrap();
+    opened.await.unwrap().unwrap().close().await;
+}
 
 #[tokio::test]
 async fn a_full_disk_is_a_sentence_and_loses_nothing() {

@@ -138,15 +138,4 @@ impl Transaction {
         self.upsert(asset, "did").await?;
         self.index_words(asset).await
     }
-
-    /// Removes an asset whose data NFT left the chain.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn delete_asset(&mut self, did: &Did) -> Result<(), StoreError> {
-        self.forget_words(did).await?;
-        self.execute("DELETE FROM assets WHERE did = $1", values![did])
-            .await
-            .map(drop)
-    }
 }

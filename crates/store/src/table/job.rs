@@ -141,14 +141,6 @@ impl Connection {
         })
     }
 
-    /// The job that published an asset.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn job_that_published(&mut self, did: &Did) -> Result<Option<JobRow>, StoreError> {
-        self.select_one("WHERE published = $1", values![did]).await
-    }
-
     /// The first job in chain order that no worker holds and that may run now.
     ///
     /// # Errors

@@ -46,14 +46,6 @@ impl Connection {
         self.select_one("WHERE root = $1", values![&root]).await
     }
 
-    /// The model of an asset.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn model_of_asset(&mut self, did: &Did) -> Result<Option<ModelRow>, StoreError> {
-        self.select_one("WHERE did = $1", values![did]).await
-    }
-
     /// All models, oldest first.
     ///
     /// # Errors

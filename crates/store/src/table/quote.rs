@@ -56,12 +56,22 @@ impl Transaction {
         self.insert(quote, &[]).await
     }
 
-    /// Removes quotes that ended before `before` and paid for no order, and says how many.
+    /// Notes that a fee on the chain names a quote: it is kept until its order comes, however late. A quote that is not
+    /// here is passed over.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn quote_paid(&mut self, id: QuoteId) -> Result<(), StoreError> {
+        let sql = "UPDATE quotes SET paid = TRUE WHERE id = $1";
+        self.execute(sql, values![&id]).await.map(drop)
+    }
+
+    /// Removes quotes that ended before `before` and that nobody paid, and says how many.
     ///
     /// # Errors
     /// The database fails.
     pub async fn delete_unused_quotes(&mut self, before: u64) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM quotes WHERE valid_until < $1
+        let sql = "DELETE FROM quotes WHERE valid_until < $1 AND NOT paid
                    AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.quote_id = quotes.id)";
         self.execute(sql, values![&before]).await
     }

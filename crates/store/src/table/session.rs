@@ -70,16 +70,6 @@ impl Transaction {
         self.insert(token, &[]).await
     }
 
-    /// Removes a token.
-    ///
-    /// # Errors
-    /// The database fails.
-    pub async fn delete_access_token(&mut self, digest: B256) -> Result<(), StoreError> {
-        self.execute("DELETE FROM access_tokens WHERE digest = $1", values![&digest])
-            .await
-            .map(drop)
-    }
-
     /// Removes the tokens that ended, and says how many.
     ///
     /// # Errors

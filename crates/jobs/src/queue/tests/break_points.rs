@@ -149,6 +149,9 @@ impl Story {
     async fn complete(&mut self, job: &JobRow, out: u8) {
         let train = job.operation == Operation::Train;
         if self.state(job).await == JobState::Queued {
+            // The node stops and starts again.
+            let leased = self.lease().await;
+            self.queue.release(leased.lease, self.now).await.unwrap();
             let leased = self.lease().await;
             let statement = statement(&job.spec, out, 40);
             self.queue

@@ -119,6 +119,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "File with the password of the receipt signer's keystore.",
     ),
     setting(
+        Node,
+        "former-receipt-signer",
+        "FILES",
+        "",
+        "Keystore files, with commas between them, of keys that signed receipts before: they sign for orders that were \
+         paid while they were registered.",
+    ),
+    setting(
+        Node,
+        "former-receipt-signer-password-file",
+        "FILES",
+        "",
+        "Files with the passwords of those keystores, with commas between them, in the same order.",
+    ),
+    setting(
         Vault,
         "master-key",
         "FILE",
