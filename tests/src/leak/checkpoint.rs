@@ -7,17 +7,15 @@ use super::Windows;
 /// Weights and moments, each as long as the other two.
 const PARTS: usize = 3;
 
-/// The windows of the numbers in a checkpoint, which is a safetensors file of f32 tensors: the length of its header, the
-/// header, the numbers. Zeros are left out: moments of what was never seen are zero, as much else is.
+/// The windows of the numbers in a checkpoint: reports of the steps so far, then a safetensors file of f32 tensors, each
+/// after the length of what is no number, the first big-endian, the second not. Zeros are left out: moments of what was
+/// never seen are zero, as much else is.
 ///
 /// # Errors
 /// Bytes that are no such file, or hardly a number in them.
 pub fn of_checkpoint(bytes: &[u8]) -> anyhow::Result<Windows> {
-    let (length, rest) = bytes
-        .split_first_chunk::<8>()
-        .context("a checkpoint has a header")?;
-    let header = usize::try_from(u64::from_le_bytes(*length))?;
-    let numbers = rest.get(header..).context("a checkpoint has numbers")?;
+    let state = behind(bytes, u64::from_be_bytes)?;
+    let numbers = behind(state, u64::from_le_bytes)?;
     let (chunks, over) = numbers.as_chunks::<4>();
     ensure!(
         over.is_empty() && chunks.len().is_multiple_of(PARTS),
@@ -36,4 +34,13 @@ pub fn of_checkpoint(bytes: &[u8]) -> anyhow::Result<Windows> {
         "the search does not find what it must"
     );
     Ok(windows)
+}
+
+/// What stands behind a text that stands behind its length.
+fn behind(bytes: &[u8], length: impl Fn([u8; 8]) -> u64) -> anyhow::Result<&[u8]> {
+    let cut = || {
+        let (head, rest) = bytes.split_first_chunk()?;
+        rest.get(usize::try_from(length(*head)).ok()?..)
+    };
+    cut().context("a checkpoint is longer than its texts")
 }

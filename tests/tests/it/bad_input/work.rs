@@ -64,7 +64,7 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
             .await
             .unwrap();
         let bob = market.person(Person::Bob).await.unwrap();
-        let (offer, order) = pay(&bob, long_work(&ground.root.did, 1_200)).await;
+        let (offer, order) = pay(&bob, long_work(&ground.root.did, 2_400)).await;
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
         until(&bob, job.id, "its first step", |job| {
             job.running && job.progress.is_some()
@@ -82,8 +82,10 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
         let id = job.id;
         until(&bob, id, "a checkpoint", |job| step_of(job) > 200).await;
-        let sealed = checkpoint_windows(&market);
         let worker = worker_of(&market, id).expect("a worker runs");
+        // It stands still while what it left so far is looked at.
+        kill_process(worker, Signal::STOP).unwrap();
+        let sealed = checkpoint_windows(&market);
         nothing_leaked(&sealed, market.data());
         kill_process(worker, Signal::KILL).unwrap();
         until(&bob, id, "a second attempt", |job| {
