@@ -7,7 +7,7 @@ use posthuman_chain::Wallet;
 use posthuman_types::api::{AccessToken, AssetKind, AssetPage, JobPage, NextNonce, NodeInfo, SignIn};
 
 /// Streams of finished jobs end by themselves, well within this.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One answer.
 #[derive(Clone, Debug)]
@@ -26,7 +26,8 @@ pub struct Answer {
 pub async fn everything(node: &str, wallets: &[Wallet]) -> anyhow::Result<Vec<Answer>> {
     let mut asked = Asking {
         node,
-        http: reqwest::Client::new(),
+        // No proxy from the environment reaches this machine's own ports.
+        http: reqwest::Client::builder().no_proxy().build()?,
         token: None,
         answers: Vec::new(),
     };

@@ -9,10 +9,12 @@
 //! start) are everywhere: they are left out, see [`Windows::skipped`]. Weights written out as decimal numbers are not
 //! looked for.
 
+mod checkpoint;
 mod decode;
 
 use flate2::read::{GzDecoder, ZlibDecoder};
 
+pub use checkpoint::of_checkpoint;
 use decode::{begins_zlib, inflate, runs, sextet, unbase64, unhex};
 
 /// Bytes of a window.
@@ -46,6 +48,15 @@ pub struct Leak {
 impl Windows {
     /// The windows of these tensors.
     pub fn of<'a>(tensors: impl IntoIterator<Item = &'a [f32]>) -> Self {
+        Self::in_forms(tensors, true)
+    }
+
+    /// Those as f32 alone, for numbers too small for half the bytes: there they are zeros like any others.
+    fn as_f32<'a>(tensors: impl IntoIterator<Item = &'a [f32]>) -> Self {
+        Self::in_forms(tensors, false)
+    }
+
+    fn in_forms<'a>(tensors: impl IntoIterator<Item = &'a [f32]>, halves: bool) -> Self {
         let mut sorted = Vec::new();
         let mut skipped = 0;
         for values in tensors {
@@ -58,7 +69,8 @@ impl Windows {
                 .iter()
                 .flat_map(|value| half::f16::from_f32(*value).to_le_bytes())
                 .collect();
-            for (bytes, element) in [(f32s, 4), (bf16s, 2), (f16s, 2)] {
+            let forms = [(f32s, 4), (bf16s, 2), (f16s, 2)];
+            for (bytes, element) in forms.into_iter().take(if halves { 3 } else { 1 }) {
                 for window in bytes.windows(WINDOW).step_by(element) {
                     if window
                         .chunks_exact(element)

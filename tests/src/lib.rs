@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod files;
+mod full_disk;
 pub mod imported;
 pub mod keys;
 pub mod leak;

@@ -132,6 +132,7 @@ impl TestMarket {
             port: 0,
             flags: setup.flags,
             environment: setup.environment,
+            full_disk: None,
         };
         Ok(Self {
             node: None,
@@ -175,7 +176,7 @@ impl TestMarket {
     /// Asks the node to stop, and waits.
     ///
     /// # Errors
-    /// It does not stop within a minute, or none was started.
+    /// It does not stop within two minutes, or none was started.
     pub fn stop_node(&mut self) -> anyhow::Result<ExitStatus> {
         self.node().stop()
     }

@@ -16,9 +16,9 @@ use crate::keys::Keys;
 use crate::process::{Process, posthuman_command};
 
 /// A node that says nothing for so long does not start.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(180);
 /// A node that was asked to stop must have stopped after this.
-const STOP: Duration = Duration::from_secs(60);
+const STOP: Duration = Duration::from_secs(120);
 /// Lines of the log that a failure shows.
 const SHOWN: usize = 20;
 
@@ -41,6 +41,8 @@ pub struct NodeSetup {
     pub flags: Vec<OsString>,
     /// More environment, such as `POSTHUMAN_BREAK_POINT`.
     pub environment: Vec<(OsString, OsString)>,
+    /// Pieces of so many bytes find its disk full.
+    pub full_disk: Option<u64>,
 }
 
 /// A node. Dropping it kills it.
@@ -56,7 +58,7 @@ impl NodeProcess {
     /// Starts a node and waits until it serves.
     ///
     /// # Errors
-    /// It ends, or says nothing for two minutes.
+    /// It ends, or says nothing for three minutes.
     pub fn start(setup: &NodeSetup) -> anyhow::Result<Self> {
         let mut node = Self::spawn(setup)?;
         node.wait_ready()?;
@@ -91,7 +93,11 @@ impl NodeProcess {
             command.arg(flag).arg(path);
         }
         command.args(&setup.flags).envs(setup.environment.iter().cloned());
-        let mut process = Process::spawn(command, Stdio::piped(), log.into())?;
+        let (stdout, stderr) = (Stdio::piped(), log.into());
+        let mut process = match setup.full_disk {
+            Some(room) => Process::spawn_on_full_disk(command, stdout, stderr, room)?,
+            None => Process::spawn(command, stdout, stderr)?,
+        };
         let stdout = process.child().stdout.take().context("the node has no stdout")?;
         let (sender, line) = channel();
         std::thread::spawn(move || {
@@ -111,7 +117,7 @@ impl NodeProcess {
     /// Waits until it serves, and answers its address.
     ///
     /// # Errors
-    /// It ends, or says nothing for two minutes.
+    /// It ends, or says nothing for three minutes.
     pub fn wait_ready(&mut self) -> anyhow::Result<String> {
         if let Some(url) = &self.url {
             return Ok(url.clone());
@@ -160,7 +166,7 @@ impl NodeProcess {
     /// Asks it to stop and waits.
     ///
     /// # Errors
-    /// It does not stop within a minute.
+    /// It does not stop within two minutes.
     pub fn stop(&mut self) -> anyhow::Result<ExitStatus> {
         self.process.stop(STOP)
     }

@@ -31,9 +31,35 @@ impl Process {
     /// The executable cannot be started.
     pub fn spawn(command: Command, stdout: Stdio, stderr: Stdio) -> anyhow::Result<Self> {
         let what = command.get_program().to_string_lossy().into_owned();
-        let mut command = tied(command);
-        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        let child = spawn(command).with_context(|| format!("cannot start {what}"))?;
+        let child = spawn(with_outputs(command, stdout, stderr));
+        let child = child.with_context(|| format!("cannot start {what}"))?;
+        Ok(Self { child, ended: None })
+    }
+
+    /// The same for a process on whose disk a piece of `room` bytes has no room any more.
+    ///
+    /// # Errors
+    /// The executable cannot be started, or the kernel has no seccomp.
+    pub fn spawn_on_full_disk(
+        command: Command,
+        stdout: Stdio,
+        stderr: Stdio,
+        room: u64,
+    ) -> anyhow::Result<Self> {
+        let mut command = with_outputs(command, stdout, stderr);
+        let (sender, started) = channel();
+        // A thread of its own, as the disk is full for it too; it stays, since the kernel ties the process to it.
+        std::thread::spawn(move || {
+            let child = crate::full_disk::fill(room).and_then(|()| Ok(command.spawn()?));
+            if sender.send(child).is_ok() {
+                loop {
+                    std::thread::park();
+                }
+            }
+        });
+        let child = started
+            .recv()
+            .context("the thread that starts the process is gone")??;
         Ok(Self { child, ended: None })
     }
 
@@ -101,6 +127,18 @@ impl Drop for Process {
     }
 }
 
+/// The id of a process with such words on its command line.
+pub fn find(holds: impl Fn(&[&str]) -> bool) -> Option<Pid> {
+    let processes = std::fs::read_dir("/proc").ok()?.flatten();
+    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let id = ids.find(|id| {
+        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line);
+        holds(&line.split('\0').collect::<Vec<_>>())
+    })?;
+    Pid::from_raw(id)
+}
+
 /// What a finished command said.
 #[derive(Clone, Debug)]
 pub struct Finished {
@@ -155,6 +193,12 @@ pub fn posthuman_command() -> anyhow::Result<Command> {
     }
     command.env("POSTHUMAN_CONTRACTS", crate::files::contracts());
     Ok(command)
+}
+
+fn with_outputs(command: Command, stdout: Stdio, stderr: Stdio) -> Command {
+    let mut command = tied(command);
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    command
 }
 
 /// The same command through util-linux's `setpriv`, where there is one, which has the kernel tie it to its parent.

@@ -278,7 +278,18 @@ pub const ERROR_PAGES: &str = "docs/errors";
 /// Pages in [`ERROR_PAGES`] that are about no single code.
 pub const ERROR_PAGES_WITHOUT_CODE: &[&str] = &["README.md"];
 
-/// What `contracts/package.json` pins: the name under which it is installed, the package and its exact version.
+/// A folder whose `package.json` pins what is installed from npm, and whose `package-lock.json` holds its hashes.
+#[derive(Debug)]
+pub struct PinnedFolder {
+    /// The folder.
+    pub folder: &'static str,
+    /// All that it asks for.
+    pub pins: &'static [Pin],
+    /// Entries of its lock file that may stand without a hash, though never without a version.
+    pub without_hash: &'static [&'static str],
+}
+
+/// What a `package.json` pins: the name under which it is installed, the package and its exact version.
 #[derive(Debug)]
 pub struct Pin {
     /// Name in `dependencies` and folder in `node_modules`.
@@ -289,8 +300,27 @@ pub struct Pin {
     pub version: &'static str,
 }
 
+/// All that is installed from npm.
+pub const PINNED_FOLDERS: &[PinnedFolder] = &[
+    PinnedFolder {
+        folder: "contracts",
+        pins: CONTRACT_PINS,
+        without_hash: LOCKED_WITHOUT_HASH,
+    },
+    // The other tool with which the tests read the chain.
+    PinnedFolder {
+        folder: "tests/reader",
+        pins: &[Pin {
+            name: "viem",
+            asks: "2.57.20",
+            version: "2.57.20",
+        }],
+        without_hash: &[],
+    },
+];
+
 /// The devnet, the Ocean contracts and the texts that the demo and the tests run on.
-pub const CONTRACT_PINS: &[Pin] = &[
+const CONTRACT_PINS: &[Pin] = &[
     Pin {
         name: "@foundry-rs/anvil",
         asks: "1.7.1",
@@ -322,7 +352,7 @@ pub const CONTRACT_PINS: &[Pin] = &[
 /// Entries of the contracts' lock file that may stand without a hash, though never without a version.
 ///
 /// The registry that the lock was made with does not carry these platforms; adding their hashes shortens this list.
-pub const LOCKED_WITHOUT_HASH: &[&str] = &[
+const LOCKED_WITHOUT_HASH: &[&str] = &[
     "node_modules/@foundry-rs/anvil-darwin-amd64",
     "node_modules/@foundry-rs/anvil-darwin-arm64",
     "node_modules/@foundry-rs/anvil-linux-arm64",

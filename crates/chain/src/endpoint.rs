@@ -45,7 +45,8 @@ pub(crate) fn http_client(url: &str) -> Result<(reqwest::Client, Url), ChainErro
     Ok((client, parsed))
 }
 
-pub(crate) fn is_loopback(url: &Url) -> bool {
+/// Whether an address is of this machine, which no proxy from the environment can reach.
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),

@@ -46,6 +46,7 @@ pub use client::{Chain, ChainOptions};
 pub use datatoken::{Datatoken, DatatokenRoles, MarketFee};
 pub use devnet::{Devnet, DevnetError, DevnetOptions};
 pub use dispenser::{DispenserStatus, GiveAway};
+pub use endpoint::is_loopback;
 pub use error::ChainError;
 pub use events::{Event, EventCursor, EventPage, EventQuery, EventRecord};
 pub use exchange::{ConsumeMarket, Exchange, FixedRate, Quote};

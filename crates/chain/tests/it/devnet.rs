@@ -211,7 +211,7 @@ fn no_orphan_is_left_when_the_parent_is_killed() {
         {
             break port;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "no devnet came up");
+        assert!(start.elapsed() < Duration::from_secs(180), "no devnet came up");
         std::thread::sleep(Duration::from_millis(20));
     };
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -220,7 +220,7 @@ fn no_orphan_is_left_when_the_parent_is_killed() {
     let start = Instant::now();
     while TcpStream::connect(("127.0.0.1", port)).is_ok() {
         assert!(
-            start.elapsed() < Duration::from_secs(10),
+            start.elapsed() < Duration::from_secs(120),
             "anvil outlived its parent"
         );
         std::thread::sleep(Duration::from_millis(20));

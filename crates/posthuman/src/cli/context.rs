@@ -80,7 +80,9 @@ impl Context {
 
     /// Where the password of a keystore comes from: a file or a descriptor, never a question and never an argument.
     pub(crate) fn password(&self, keystore: &Path) -> anyhow::Result<Box<dyn Read + Send>> {
-        if let Some(path) = self.settings.path("password-file") {
+        if let Some(path) = self.settings.path("password-file")
+            && !self.settings.beats("password-fd", "password-file")
+        {
             let file = File::open(&path).map_err(|source| MarketError::File { path, source })?;
             return Ok(Box::new(file));
         }
@@ -137,6 +139,26 @@ pub(crate) fn address(text: &str) -> anyhow::Result<Address> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_descriptor_in_a_flag_wins_over_a_file_in_the_environment() {
+        use std::os::fd::AsRawFd;
+        let password = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(password.path(), "secret").unwrap();
+        let open = File::open(password.path()).unwrap();
+        let descriptor = open.as_raw_fd().to_string();
+        let command = super::super::settings::add_flags(clap::Command::new("posthuman"));
+        let flags = command.get_matches_from(["posthuman", "--password-fd", &descriptor]);
+        let environment = |name: &str| (name == "POSTHUMAN_PASSWORD_FILE").then(|| "/nowhere".to_owned());
+        let context = Context {
+            settings: Settings::collect(&flags, environment).unwrap(),
+            json: false,
+        };
+        let mut read = String::new();
+        let mut source = context.password(Path::new("wallet.json")).unwrap();
+        source.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "secret");
+    }
 
     #[test]
     fn shares_are_read_exactly() {

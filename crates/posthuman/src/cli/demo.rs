@@ -42,7 +42,7 @@ impl Args {
             sandbox: !settings.switch("unsafe-no-sandbox")?,
         };
         tokio::pin!(stop);
-        let stage = tokio::select! {
+        let mut stage = tokio::select! {
             stage = Stage::set(options) => stage?,
             () = &mut stop => return Err(stopped()),
         };
@@ -60,9 +60,17 @@ impl Args {
         {
             report.write(context.json)?;
             note(how_to_talk(&stage));
-            stop.await;
+            let gone = tokio::select! {
+                () = stop => None,
+                gone = stage.end() => Some(gone),
+            };
             stage.strike().await?;
-            return Ok(Report::nothing());
+            return match gone {
+                None => Ok(Report::nothing()),
+                Some(gone) => {
+                    Err(super::Wrong(format!("{gone} ended by itself; play the demo again")).into())
+                }
+            };
         }
         if report.is_err() && settings.given("data").is_none() {
             note(format_args!(

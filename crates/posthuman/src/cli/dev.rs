@@ -1,19 +1,16 @@
 //! `posthuman dev`.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::pin::pin;
 
 use posthuman_chain::Devnet;
+use posthuman_node::RunningNode;
 
 use super::context::Context;
 use super::devnet;
 use super::keys::KeyFiles;
-use super::node::{Place, options, stop_signal};
+use super::node::{Place, options, serve, stop_signal};
 use super::output::Report;
-use crate::MarketError;
-
-/// How often the devnet is looked after.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Start a devnet and a node together, kept in one data folder across restarts. Says on stdout what to set so that other
 /// commands find them, then runs until Ctrl-C.
@@ -25,39 +22,47 @@ pub(crate) struct Args {}
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
-        let stop = stop_signal()?;
+        let mut stop = pin!(stop_signal()?);
         let data: PathBuf = context.settings.require("data", "the data folder")?;
         let data = std::path::absolute(data)?;
-        let devnet = devnet::start(context, data.clone()).await?;
-        let files = KeyFiles::of(&data);
-        let keys = tokio::task::spawn_blocking(move || files.create().and_then(|()| files.open())).await??;
-        let place = Place {
-            data: data.clone(),
-            rpc: devnet.url().to_owned(),
-            address_file: devnet.address_file().to_owned(),
-            chain_id: devnet.chain().id(),
+        let devnet = tokio::select! {
+            devnet = devnet::start(context, data.clone()) => devnet?,
+            () = &mut stop => return Ok(Report::nothing()),
         };
-        let (ended, end) = tokio::sync::oneshot::channel::<()>();
-        let shutdown = async move {
-            // An error means that the sender is gone, which is an end too.
-            let _ = end.await;
+        let mut alive = true;
+        let end = async {
+            tokio::select! {
+                () = stop => {}
+                () = devnet::end(&devnet) => alive = false,
+            }
         };
-        let running = posthuman_node::run(options(context, place, keys)?, shutdown).await?;
-        said(&devnet, &format!("http://{}", running.address), &data)?.write(context.json)?;
-        let alive = tokio::select! {
-            () = stop => true,
-            () = end_of(&devnet) => false,
-        };
-        let _ = ended.send(());
-        running.stopped().await?;
+        let served = run_node(context, &devnet, &data, end).await;
         devnet.stop().await;
-        if alive {
-            return Ok(Report::nothing());
+        if !alive {
+            return Err(devnet::ended("posthuman dev"));
         }
-        let message =
-            "the devnet ended by itself; its log is in the data folder, start `posthuman dev` again";
-        Err(MarketError::Input(message.to_owned()).into())
+        served.map(|()| Report::nothing())
     }
+}
+
+async fn run_node(
+    context: &Context,
+    devnet: &Devnet,
+    data: &Path,
+    end: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let files = KeyFiles::of(data);
+    let keys = tokio::task::spawn_blocking(move || files.create().and_then(|()| files.open())).await??;
+    let place = Place {
+        data: data.to_owned(),
+        rpc: devnet.url().to_owned(),
+        address_file: devnet.address_file().to_owned(),
+        chain_id: devnet.chain().id(),
+    };
+    let say = async |running: &RunningNode| {
+        Ok(said(devnet, &format!("http://{}", running.address), data)?.write(context.json)?)
+    };
+    serve(options(context, place, keys)?, end, say).await
 }
 
 /// What to set, as lines for a shell.
@@ -75,10 +80,4 @@ fn said(devnet: &Devnet, node: &str, data: &Path) -> anyhow::Result<Report> {
         "data": data,
     });
     Report::new(text, &json)
-}
-
-async fn end_of(devnet: &Devnet) {
-    while devnet.is_running() {
-        tokio::time::sleep(LOOK).await;
-    }
 }

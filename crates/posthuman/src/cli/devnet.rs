@@ -1,12 +1,18 @@
 //! `posthuman devnet`.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::time::Duration;
 
 use posthuman_chain::{Devnet, DevnetOptions};
 
 use super::context::Context;
 use super::node::stop_signal;
 use super::output::{Report, facts};
+use crate::MarketError;
+
+/// How often a devnet is looked after.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Start a devnet alone: anvil with Ocean's contracts, kept across restarts. Says on stdout how to reach it, then runs
 /// until Ctrl-C.
@@ -16,8 +22,12 @@ pub(crate) struct Args {}
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
-        let stop = stop_signal()?;
-        let devnet = start(context, context.settings.require("data", "the data folder")?).await?;
+        let mut stop = pin!(stop_signal()?);
+        let data = context.settings.require("data", "the data folder")?;
+        let devnet = tokio::select! {
+            devnet = start(context, data) => devnet?,
+            () = &mut stop => return Ok(Report::nothing()),
+        };
         let address_file = std::path::absolute(devnet.address_file())?;
         let text = facts(&[
             ("rpc", devnet.url().to_owned()),
@@ -25,10 +35,28 @@ impl Args {
         ]);
         let json = serde_json::json!({ "rpc": devnet.url(), "chain_id": devnet.chain().id(), "address_file": address_file });
         Report::new(text, &json)?.write(context.json)?;
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            () = end(&devnet) => return Err(ended("posthuman devnet")),
+        }
         devnet.stop().await;
         Ok(Report::nothing())
     }
+}
+
+/// Comes back when a devnet ended by itself.
+pub(crate) async fn end(devnet: &Devnet) {
+    while devnet.is_running() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What to say of a devnet that ended by itself under a command.
+pub(crate) fn ended(command: &str) -> anyhow::Error {
+    MarketError::Input(format!(
+        "the devnet ended by itself; its log is in the data folder, start `{command}` again"
+    ))
+    .into()
 }
 
 /// Starts a devnet that is kept in a data folder.

@@ -20,7 +20,7 @@ mod demo;
 #[cfg(feature = "node")]
 mod dev;
 #[cfg(feature = "node")]
-mod devnet;
+pub(crate) mod devnet;
 mod devnet_wallet;
 mod evaluate;
 mod infer;

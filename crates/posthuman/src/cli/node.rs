@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 
 use posthuman_node::{MarketOptions, NodeOptions, RunningNode, WorkOptions};
 use posthuman_types::Amount;
@@ -44,12 +45,39 @@ impl Args {
             address_file: settings.require("address-file", "Ocean's address file")?,
             chain_id: settings.require("chain-id", "the chain id")?,
         };
+        let stop = stop_signal()?;
         let keys = keys::open(context, place.chain_id).await?;
-        let running = posthuman_node::run(options(context, place, keys)?, stop_signal()?).await?;
-        said(&running).await?.write(context.json)?;
-        running.stopped().await?;
+        let say = async |running: &RunningNode| Ok(said(running).await?.write(context.json)?);
+        serve(options(context, place, keys)?, stop, say).await?;
         Ok(Report::nothing())
     }
+}
+
+/// Runs a node until `stop` is done, also where that comes while the node still starts: what it was at is completed at
+/// the next start, as after a crash. Once it serves, it is let say so.
+pub(crate) async fn serve(
+    options: NodeOptions,
+    stop: impl Future<Output = ()>,
+    say: impl AsyncFnOnce(&RunningNode) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let shutdown = async move {
+        // An error means that the sender is gone, which is an end too.
+        let _ = ended.await;
+    };
+    let mut stop = pin!(stop);
+    let running = tokio::select! {
+        running = posthuman_node::run(options, shutdown) => running?,
+        () = &mut stop => return Ok(()),
+    };
+    say(&running).await?;
+    let mut stopped = pin!(running.stopped());
+    tokio::select! {
+        served = &mut stopped => return Ok(served?),
+        () = stop => {}
+    }
+    drop(end);
+    Ok(stopped.await?)
 }
 
 /// What a node that serves says of itself.

@@ -42,6 +42,8 @@ pub(crate) enum Scope {
     Vault,
     /// Commands that start a node.
     Node,
+    /// The command that starts a node on a chain that runs, with keys that exist.
+    Chain,
     /// Commands that start a devnet.
     Devnet,
 }
@@ -72,7 +74,9 @@ impl Setting {
             .help(format!("{}{default} [env: {}]", self.doc, self.variable()))
             .help_heading(match self.scope {
                 Scope::Everywhere => "Settings",
-                Scope::Data | Scope::Worker | Scope::Vault | Scope::Node => "Settings of the node",
+                Scope::Data | Scope::Worker | Scope::Vault | Scope::Node | Scope::Chain => {
+                    "Settings of the node"
+                }
                 Scope::Devnet => "Settings of the devnet",
             })
     }
@@ -89,19 +93,16 @@ pub(crate) fn add_flags(mut command: Command) -> Command {
     for (name, scopes) in [
         (
             "node",
-            &[Scope::Data, Scope::Worker, Scope::Vault, Scope::Node][..],
-        ),
-        ("devnet", &[Scope::Data, Scope::Devnet]),
-        (
-            "dev",
             &[
                 Scope::Data,
                 Scope::Worker,
                 Scope::Vault,
                 Scope::Node,
-                Scope::Devnet,
-            ],
+                Scope::Chain,
+            ][..],
         ),
+        ("devnet", &[Scope::Data, Scope::Devnet]),
+        ("dev", &[Scope::Data, Scope::Worker, Scope::Node, Scope::Devnet]),
         ("demo", &[Scope::Data, Scope::Worker, Scope::Devnet]),
         ("vault", &[Scope::Data, Scope::Vault]),
         ("verify", &[Scope::Worker, Scope::Vault]),
@@ -170,8 +171,17 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 struct Found {
     text: String,
+    source: Source,
     /// For people, such as `the environment variable POSTHUMAN_PORT`.
     place: String,
+}
+
+/// Where a setting was found; the greater wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    File,
+    Environment,
+    Flag,
 }
 
 impl Settings {
@@ -187,6 +197,7 @@ impl Settings {
             let found = find_flag(flags, setting.name)
                 .map(|text| Found {
                     text,
+                    source: Source::Flag,
                     place: format!("--{}", setting.name),
                 })
                 .or_else(|| {
@@ -194,6 +205,7 @@ impl Settings {
                     let text = environment(&variable).filter(|text| !text.is_empty())?;
                     Some(Found {
                         text,
+                        source: Source::Environment,
                         place: format!("the environment variable {variable}"),
                     })
                 })
@@ -221,6 +233,12 @@ impl Settings {
         self.values
             .get(declared(name).name)
             .map(|found| found.text.as_str())
+    }
+
+    /// Whether of two settings that say the same in two ways the first stands in a place that wins over the other's.
+    pub(crate) fn beats(&self, one: &str, other: &str) -> bool {
+        let source = |name| self.values.get(declared(name).name).map(|found| found.source);
+        source(one) > source(other)
     }
 
     /// Whether a switch is on.
@@ -321,7 +339,8 @@ fn read_file(path: Option<&str>) -> Result<BTreeMap<String, Found>, SettingError
                 });
             }
         };
-        values.insert(key, Found { text, place });
+        let source = Source::File;
+        values.insert(key, Found { text, source, place });
     }
     Ok(values)
 }

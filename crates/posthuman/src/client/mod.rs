@@ -12,7 +12,7 @@ mod upload;
 use std::sync::Arc;
 use std::time::Duration;
 
-use posthuman_chain::Wallet;
+use posthuman_chain::{Wallet, is_loopback};
 use posthuman_types::api::{
     AccessToken, Asset, AssetPage, AssetQuery, Health, ImportModel, ImportedModel, Job, JobPage, Lineage,
     NodeInfo, OpenSale, Order, Quote, QuoteRequest, Royalties, Sale, StartJob,
@@ -66,15 +66,18 @@ impl NodeClient {
             }
             _ => return Err(bad("give it as http://HOST:PORT")),
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("posthuman/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|source| MarketError::Unreachable {
-                url: url.to_owned(),
-                source,
-            })?;
+            .user_agent(concat!("posthuman/", env!("CARGO_PKG_VERSION")));
+        if is_loopback(&base) {
+            // A proxy from the environment knows nothing of this machine's own ports.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|source| MarketError::Unreachable {
+            url: url.to_owned(),
+            source,
+        })?;
         Ok(Self {
             http,
             base,

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::cli::devnet;
 use crate::cli::keys::KeyFiles;
 
 /// A node that says nothing for so long does not start.
@@ -96,6 +97,15 @@ impl Stage {
         })
     }
 
+    /// Comes back when node or devnet ended by itself, and says which and where its log is.
+    pub(crate) async fn end(&mut self) -> String {
+        let (what, log) = tokio::select! {
+            _ = self.node.wait() => ("the node", "node.log"),
+            () = devnet::end(&self.devnet) => ("the devnet", "devnet"),
+        };
+        format!("{what}, whose log is {},", self.data.join(log).display())
+    }
+
     /// Stops the node, then the devnet.
     pub(crate) async fn strike(mut self) -> anyhow::Result<()> {
         if let Some(id) = self
@@ -116,6 +126,13 @@ impl Stage {
 fn node_command(devnet: &Devnet, data: &Path, keys: &KeyFiles, sandbox: bool) -> anyhow::Result<Command> {
     let log = std::fs::File::create(data.join("node.log")).context("creating the node's log")?;
     let mut command = Command::new(std::env::current_exe()?);
+    // What the user set for other nodes, in the environment or in `posthuman.toml`, is not for this one.
+    command.current_dir(data);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("POSTHUMAN_") && name != "POSTHUMAN_LOG" {
+            command.env_remove(name);
+        }
+    }
     command.args([
         "--json",
         "node",

@@ -34,17 +34,9 @@ impl History {
         changes.filter_map(|record| value(record, key)).last()
     }
 
-    /// The newest value of a key.
-    pub(super) fn value(&self, key: B256) -> Option<&Bytes> {
-        self.value_at(key, u64::MAX)
-    }
-
-    /// Whether a key ever held a value.
-    pub(super) fn ever_held(&self, key: B256, expected: &[u8]) -> bool {
-        self.events
-            .iter()
-            .filter_map(|record| value(record, key))
-            .any(|value| value.as_ref() == expected)
+    /// Every value that a key was given, from the first on.
+    pub(super) fn values(&self, key: B256) -> impl Iterator<Item = &Bytes> {
+        self.events.iter().filter_map(move |record| value(record, key))
     }
 
     /// Who owned the data NFT at the end of a block.

@@ -124,9 +124,10 @@ pub async fn verify(
         return Ok(verification);
     };
     let history = history::History::read(chain, receipt.receipt.nft).await?;
-    let node = signer::check(chain, receipt, &history, order.block_number, &mut verification).await?;
+    let signer = signer::check(chain, receipt, &history, order.block_number, &mut verification).await?;
     order::check_weights(&receipt.receipt, &history, order.block_number, &mut verification);
-    attested::check(chain, receipt, &order, node, material, &mut verification).await?;
+    attested::check_session(receipt, signer, material, &mut verification);
+    attested::check(chain, receipt, &order, &history, material, &mut verification).await?;
     material::check(&receipt.receipt, material, &mut verification);
     order::check_collector(chain, &receipt.receipt, &history, &mut verification).await?;
     Ok(verification)

@@ -124,20 +124,33 @@ pub(super) fn check_weights(receipt: &Receipt, asset: &History, block: u64, veri
 }
 
 /// A payment collector other than the one at the model's birth is a warning: ancestors may go unpaid.
+///
+/// What was written first is what counts: whoever can change the collector can write another record afterwards.
 pub(super) async fn check_collector(
     chain: &Chain,
     receipt: &Receipt,
     asset: &History,
     verification: &mut Verification,
 ) -> Result<(), MarketError> {
-    let Some(record) = asset.value(lineage_key()) else {
+    let mut written = asset.values(lineage_key());
+    let Some(birth) = written.next() else {
         return Ok(());
     };
-    let Ok(record) = LineageRecord::decode(record) else {
-        verification
-            .warnings
-            .push("the lineage in the data NFT's store cannot be read".to_owned());
-        return Ok(());
+    if written.any(|later| later != birth) {
+        verification.warnings.push(
+            "the lineage in the data NFT's store was changed after the model's birth; what was written first counts"
+                .to_owned(),
+        );
+    }
+    let own = did_for(receipt.nft, chain.id());
+    let record = LineageRecord::decode(birth).and_then(|record| record.validate_for(&own).map(|()| record));
+    let record = match record {
+        Ok(record) => record,
+        Err(error) => {
+            let warning = format!("{error}, so the payment collector at the model's birth is not known");
+            verification.warnings.push(warning);
+            return Ok(());
+        }
     };
     let now = chain.datatoken(receipt.datatoken).payment_collector().await?;
     if now != record.collector {

@@ -1,16 +1,20 @@
 //! The machine around a node: ports, folders, passwords, programs that are missing, chains that are others.
 
 use std::ffi::{OsStr, OsString};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
-use e2e::market::{MarketSetup, Person, TestMarket};
-use e2e::process::{Finished, posthuman};
+use e2e::files::tail;
+use e2e::market::{MarketSetup, Person, TestMarket, chain_state};
+use e2e::process::{self, Finished, Process, posthuman, posthuman_command};
+use rustix::process::{Signal, kill_process};
 
 use crate::ground::{block_on, ground};
 
 /// How long a node that cannot start may take to say so.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// Exit code and words of a node that does not start.
 #[track_caller]
@@ -93,6 +97,55 @@ fn a_node_that_cannot_start_says_why() {
             &["the chain was started anew", "empty data folder"],
         );
     });
+}
+
+#[test]
+fn a_node_that_still_starts_stops_when_it_is_told() {
+    let ground = ground();
+    block_on(async {
+        let mut market = ground
+            .frozen
+            .thaw_without_node(MarketSetup::default())
+            .await
+            .unwrap();
+        // A chain that takes every request and answers none.
+        let chain = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        market.setup().rpc = format!("http://{}", chain.local_addr().unwrap());
+        market.spawn_node().unwrap();
+        let _asked = tokio::time::timeout(LIMIT, chain.accept())
+            .await
+            .unwrap()
+            .unwrap();
+        let node = market.node();
+        node.process().signal(Signal::TERM);
+        let ended = node.wait_end(LIMIT).unwrap();
+        assert_eq!(ended.code(), Some(0), "{}", node.last_words());
+    });
+}
+
+#[test]
+fn a_devnet_whose_chain_ends_ends_too_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, log) = (folder.path().join("data"), folder.path().join("log"));
+    let mut command = posthuman_command().unwrap();
+    command
+        .args(["--json", "devnet", "--rpc-port", "0", "--data"])
+        .arg(&data);
+    let errors = std::fs::File::create(&log).unwrap();
+    let mut devnet = Process::spawn(command, Stdio::piped(), errors.into()).unwrap();
+    let mut line = String::new();
+    // It says one line when it serves, and nothing if it ends before.
+    BufReader::new(devnet.child().stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains("rpc"), "{}", tail(&log, 20));
+    let state = chain_state(&data);
+    let anvil = process::find(|words| words.iter().any(|word| Path::new(word) == state)).unwrap();
+    kill_process(anvil, Signal::KILL).unwrap();
+    let ended = devnet.wait(LIMIT).unwrap();
+    let said = tail(&log, 20);
+    assert!(!ended.success(), "{said}");
+    assert!(said.contains("the devnet ended by itself"), "{said}");
 }
 
 /// Runs the binary and wants a certain exit code, and words on stderr.
@@ -268,6 +321,15 @@ fn commands_end_with_the_code_and_the_words_of_what_is_wrong() {
         for (arguments, code, words) in cases {
             refused(arguments, &environment, *code, words);
         }
+        // A proxy from the environment is for other machines.
+        let mut proxied = environment.clone();
+        for name in ["HTTP_PROXY", "http_proxy"] {
+            proxied.push((name, OsStr::new("http://127.0.0.1:9")));
+        }
+        proxied.extend(["NO_PROXY", "no_proxy"].map(|name| (name, OsStr::new(""))));
+        let listed = posthuman(&["asset", "list", "--patience", "1"], &proxied).unwrap();
+        assert_eq!(listed.code(), Some(0), "{listed:?}");
+
         // As one object for programs, on stderr; stdout stays for results.
         let finished = refused(&["--json", "asset", "show", &unknown], &environment, 6, &[]);
         let body: serde_json::Value = serde_json::from_str(&finished.stderr).unwrap();

@@ -22,6 +22,8 @@ impl Raw {
         // A connection that the node closed after a body that it did not want is not used again.
         let http = reqwest::Client::builder()
             .pool_max_idle_per_host(0)
+            // No proxy from the environment reaches this machine's own ports.
+            .no_proxy()
             .build()
             .unwrap();
         Self {

@@ -1,21 +1,26 @@
 //! Jobs that go wrong while they run, are cancelled or started twice: no order is lost.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use e2e::imported::hugging_face_folder;
+use e2e::leak::{self, Windows};
 use e2e::market::{MarketSetup, Person, TestMarket, tiny_child_work};
-use e2e::process::posthuman;
+use e2e::process::{self, posthuman};
 use e2e::{files, texts};
 use posthuman::verify::Material;
 use posthuman::{Goal, Market, MarketError, Offer, Work};
+use posthuman_jobs::vault::{ObjectKind, Vault};
 use posthuman_types::api::Job;
 use posthuman_types::{Amount, JobId, JobState, OrderId, Parameters, Publication};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::raw::{Raw, Start};
 use super::{answer, assert_open};
 use crate::ground::{block_on, ground, quiet};
+
+/// How long a job may take to look as it should.
+const LIMIT: Duration = Duration::from_secs(180);
 
 /// A training that takes long enough to be interfered with.
 fn long_work(did: &posthuman_types::Did, steps: u32) -> Work {
@@ -34,7 +39,7 @@ async fn pay(person: &Market, work: Work) -> (Offer, OrderId) {
 
 /// Waits until a job looks as it should.
 async fn until(person: &Market, job: JobId, what: &str, holds: impl Fn(&Job) -> bool) -> Job {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + LIMIT;
     loop {
         let found = person.node().job(job).await.unwrap();
         if holds(&found) {
@@ -59,7 +64,7 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
             .await
             .unwrap();
         let bob = market.person(Person::Bob).await.unwrap();
-        let (offer, order) = pay(&bob, long_work(&ground.root.did, 1_200)).await;
+        let (offer, order) = pay(&bob, long_work(&ground.root.did, 2_400)).await;
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
         until(&bob, job.id, "its first step", |job| {
             job.running && job.progress.is_some()
@@ -78,13 +83,11 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
         let id = job.id;
         until(&bob, id, "a checkpoint", |job| step_of(job) > 200).await;
         let worker = worker_of(&market, id).expect("a worker runs");
-        assert!(
-            Command::new("kill")
-                .args(["-KILL", &worker.to_string()])
-                .status()
-                .unwrap()
-                .success()
-        );
+        // It stands still while what it left so far is looked at.
+        kill_process(worker, Signal::STOP).unwrap();
+        let sealed = checkpoint_windows(&market);
+        nothing_leaked(&sealed, market.data());
+        kill_process(worker, Signal::KILL).unwrap();
         until(&bob, id, "a second attempt", |job| {
             job.attempt == 2 && job.progress.is_some()
         })
@@ -93,6 +96,7 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
         assert_eq!((done.state, done.attempt), (JobState::Settled, 2));
         let log = std::fs::read_to_string(market.data().join("node.log")).unwrap();
         assert!(log.contains("worker_crashed"), "the kill was noticed");
+        nothing_leaked(&sealed, market.data());
         let receipt = bob.receipt(id).await.unwrap();
         assert!(
             posthuman::verify(market.chain(), &receipt, &Material::default())
@@ -123,17 +127,35 @@ fn step_of(job: &Job) -> u32 {
 }
 
 /// The process that works on a job, by its command line.
-fn worker_of(market: &TestMarket, job: JobId) -> Option<u32> {
+fn worker_of(market: &TestMarket, job: JobId) -> Option<Pid> {
     let directory = market.data().join("jobs").join(job.to_string());
-    let wanted = directory.to_str()?.to_owned();
-    let processes = std::fs::read_dir("/proc").ok()?.flatten();
-    let mut ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    ids.find(|id| {
-        let line = std::fs::read(format!("/proc/{id}/cmdline")).unwrap_or_default();
-        let line = String::from_utf8_lossy(&line);
-        line.split('\0').any(|word| word == "worker")
-            && line.split('\0').any(|word| Path::new(word) == Path::new(&wanted))
-    })
+    process::find(|words| words.contains(&"worker") && words.iter().any(|word| Path::new(word) == directory))
+}
+
+/// Weights and optimizer moments of the checkpoint that the vault holds now.
+fn checkpoint_windows(market: &TestMarket) -> Windows {
+    let end = Instant::now() + LIMIT;
+    loop {
+        let master = market.keys().master_key().unwrap();
+        let vault = Vault::open_read_only(&market.data().join("vault"), master).unwrap();
+        let objects = vault.list().unwrap_or_default();
+        let checkpoint = objects.iter().find(|facts| facts.kind == ObjectKind::Checkpoint);
+        // The next one may take its place before it is read.
+        if let Some(Ok(bytes)) = checkpoint.map(|facts| vault.read(facts.object, 1 << 30)) {
+            return leak::of_checkpoint(&bytes).unwrap();
+        }
+        assert!(Instant::now() < end, "the vault holds no checkpoint: {objects:?}");
+    }
+}
+
+fn nothing_leaked(windows: &Windows, folder: &Path) {
+    for path in files::files_under(folder) {
+        // A file in use may go between the listing and the reading.
+        if let Ok(bytes) = std::fs::read(&path) {
+            let leak = windows.find(&bytes);
+            assert!(leak.is_none(), "a checkpoint in {}: {leak:?}", path.display());
+        }
+    }
 }
 
 #[test]

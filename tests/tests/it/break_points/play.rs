@@ -15,9 +15,11 @@ use crate::ground::{Ground, quiet};
 /// SIGKILL.
 const KILLED: i32 = 9;
 /// How long a node may take to die once all is done that leads there.
-const DEATH: Duration = Duration::from_secs(30);
+const DEATH: Duration = Duration::from_secs(180);
+/// How long the end of a process may take after its connections broke.
+const END: Duration = Duration::from_secs(30);
 /// How long a node that does not answer is asked again, in steps that a death cuts short anyway.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A market whose node may die once, and is then started again without the break point.
 pub struct Play {
@@ -42,13 +44,16 @@ impl Play {
 
     /// The person's view of the market.
     pub async fn person(&self) -> anyhow::Result<Market> {
-        let options = MarketOptions {
+        Ok(Market::connect(self.options(), self.person.wallet()).await?)
+    }
+
+    fn options(&self) -> MarketOptions {
+        MarketOptions {
             rpc: self.market.devnet().url().to_owned(),
             node: self.market.node_url().to_owned(),
             address_file: Some(self.market.devnet().address_file().to_owned()),
             patience: PATIENCE,
-        };
-        Ok(Market::connect(options, self.person.wallet()).await?)
+        }
     }
 
     /// Does a step; if the node dies meanwhile, starts it again and does the step again.
@@ -57,9 +62,10 @@ impl Play {
         mut step: impl AsyncFnMut(Market) -> anyhow::Result<T>,
     ) -> anyhow::Result<T> {
         loop {
-            let person = self.person().await;
+            let (options, wallet) = (self.options(), self.person.wallet());
+            let connect_and_step = async { step(Market::connect(options, wallet).await?).await };
             let outcome = tokio::select! {
-                outcome = async { step(person?).await } => outcome,
+                outcome = connect_and_step => outcome,
                 () = death(self.market.node()) => Err(anyhow::anyhow!("the node died")),
             };
             match outcome {
@@ -103,10 +109,7 @@ impl Play {
 
     /// Whether the node dies within the moment that a broken connection is ahead of its end.
     async fn died(&mut self) -> bool {
-        self.doomed
-            && tokio::time::timeout(Duration::from_secs(2), death(self.market.node()))
-                .await
-                .is_ok()
+        self.doomed && tokio::time::timeout(END, death(self.market.node())).await.is_ok()
     }
 
     fn revive(&mut self) -> anyhow::Result<()> {

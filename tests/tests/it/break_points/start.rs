@@ -24,7 +24,7 @@ fn a_first_start_that_is_cut_off_again_and_again_publishes_everything_once() {
             let ended = market
                 .spawn_node()
                 .unwrap()
-                .wait_end(Duration::from_secs(60))
+                .wait_end(Duration::from_secs(180))
                 .unwrap();
             assert_eq!(ended.signal(), Some(9), "{place}: {ended}");
         }

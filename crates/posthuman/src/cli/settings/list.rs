@@ -1,6 +1,6 @@
 //! The list itself.
 
-use super::Scope::{Data, Devnet, Everywhere, Node, Vault, Worker};
+use super::Scope::{Chain, Data, Devnet, Everywhere, Node, Vault, Worker};
 use super::{Scope, Setting};
 
 /// All settings, in the order in which help and documentation show them.
@@ -98,21 +98,21 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Address under which users reach the node, for DDOs. Without it the one it listens on.",
     ),
     setting(
-        Node,
+        Chain,
         "chain-id",
         "NUMBER",
         "8996",
         "Chain id that the endpoint must have.",
     ),
     setting(
-        Node,
+        Chain,
         "receipt-signer",
         "FILE",
         "",
         "Keystore file of the key that signs receipts. Apart from the wallet.",
     ),
     setting(
-        Node,
+        Chain,
         "receipt-signer-password-file",
         "FILE",
         "",

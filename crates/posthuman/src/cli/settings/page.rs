@@ -22,10 +22,11 @@ pub(crate) fn markdown() -> String {
             Scope::Worker,
         ),
         (
-            "Of commands that open the vault (`node`, `dev`, `verify --rerun`, `vault`)",
+            "Of commands that open the vault (`node`, `verify --rerun`, `vault`)",
             Scope::Vault,
         ),
         ("Of the node (`node`, `dev`)", Scope::Node),
+        ("Of the node alone (`node`)", Scope::Chain),
         ("Of the devnet (`devnet`, `dev`, `demo`)", Scope::Devnet),
     ] {
         let _ = write!(

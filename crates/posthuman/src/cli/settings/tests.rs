@@ -47,6 +47,43 @@ fn a_flag_wins_over_the_environment_over_the_file_over_the_default() {
 }
 
 #[test]
+fn of_two_ways_to_say_it_the_stronger_place_wins() {
+    let beats = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let settings = collect(arguments, environment).unwrap();
+        settings.beats("password-fd", "password-file")
+    };
+    let (file, descriptor) = (
+        ("POSTHUMAN_PASSWORD_FILE", "file"),
+        ("POSTHUMAN_PASSWORD_FD", "7"),
+    );
+    assert!(beats(&["posthuman", "--password-fd", "7"], &[file]));
+    assert!(!beats(&["posthuman", "--password-file", "file"], &[descriptor]));
+    assert!(!beats(&["posthuman"], &[file, descriptor]));
+    assert!(beats(&["posthuman"], &[descriptor]));
+}
+
+#[test]
+fn dev_takes_no_flag_that_it_would_ignore() {
+    let command = add_flags(Command::new("posthuman").subcommand(Command::new("dev")));
+    for flag in [
+        "--chain-id",
+        "--receipt-signer",
+        "--receipt-signer-password-file",
+        "--master-key",
+        "--master-key-password-file",
+    ] {
+        let taken = command
+            .clone()
+            .try_get_matches_from(["posthuman", "dev", flag, "1"]);
+        assert_eq!(
+            taken.unwrap_err().kind(),
+            clap::error::ErrorKind::UnknownArgument,
+            "{flag}"
+        );
+    }
+}
+
+#[test]
 fn bad_values_say_where_they_stand() {
     let settings = collect(&["posthuman", "node"], &[("POSTHUMAN_PORT", "many")]).unwrap();
     let error = settings
