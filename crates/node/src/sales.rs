@@ -2,7 +2,7 @@
 
 use posthuman_chain::FixedRate;
 use posthuman_types::api::{OpenSale, Sale};
-use posthuman_types::{Address, Amount};
+use posthuman_types::{Address, B256};
 
 use crate::error::{ErrorCode, NodeError};
 use crate::node::Node;
@@ -10,7 +10,7 @@ use crate::node::Node;
 const BASE_DECIMALS: u8 = 18;
 
 impl Node {
-    /// Opens an exchange for a holder, or gives the one that is open. The holder then allows it exactly what is for
+    /// Opens an exchange for a holder, or gives the one that is open, at the price asked for. The holder then allows it exactly what is for
     /// sale; its proceeds go to the datatoken's payment collector.
     pub(crate) async fn open_sale(&self, seller: Address, sale: OpenSale) -> Result<Sale, NodeError> {
         let row = self.known_asset(&sale.did).await?;
@@ -58,14 +58,29 @@ impl Node {
             );
             return Err(NodeError::rejected(ErrorCode::SaleTaken, message));
         }
+        if exchange.rate != sale.price.0 {
+            self.change_price(&contract, id, &sale).await?;
+        }
         Ok(Sale {
             did: sale.did,
             datatoken: row.datatoken,
             owner: seller,
             contract: contract.address(),
             exchange: id,
-            price: Amount(exchange.rate),
+            price: sale.price,
             base_token,
         })
+    }
+
+    /// Sets another price on an exchange, at the word of its owner, who cannot do it: the contract lets only the data
+    /// NFT's owner, which is this node.
+    async fn change_price(&self, contract: &FixedRate, id: B256, sale: &OpenSale) -> Result<(), NodeError> {
+        // As often as the price changes, but once where one request is sent twice.
+        let count = self.chain.transaction_count(self.wallet()).await?;
+        let key = format!("sale:{}:price:{}:{count}", sale.did, sale.price);
+        self.outbox
+            .execute(&key, contract.set_rate(id, sale.price.0))
+            .await?;
+        Ok(())
     }
 }
