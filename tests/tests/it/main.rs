@@ -11,3 +11,4 @@ mod imports;
 mod leak;
 mod personas;
 mod story;
+mod trade;
