@@ -111,7 +111,15 @@ async fn work_that_cannot_be_done_is_not_paid(market: &TestMarket, bob: &Market,
     let dry = [
         &publish[..],
         &shape,
-        &["--sequence", "32", "--steps", "2", "--dry-run"],
+        &[
+            "--sequence",
+            "32",
+            "--steps",
+            "2",
+            "--warmup-steps",
+            "1",
+            "--dry-run",
+        ],
     ]
     .concat();
     let dry = run(market, &dry);
