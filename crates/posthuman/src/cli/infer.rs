@@ -76,7 +76,7 @@ impl Args {
             .check()
             .map_err(MarketError::Parameters)?;
         let market = context.market().await?;
-        let mut prompts = Prompts::new(&self.prompt);
+        let mut prompts = Prompts::new(self.prompt.clone());
         // Nobody pays for a session without a question.
         let Some(first) = prompts.next(None).await? else {
             return Err(
@@ -170,12 +170,12 @@ enum Prompts {
 }
 
 impl Prompts {
-    fn new(given: &[String]) -> Self {
+    fn new(given: Vec<String>) -> Self {
         if given.is_empty() {
             let terminal = std::io::stdin().is_terminal();
             return Self::Stdin { terminal };
         }
-        Self::Given(given.to_vec().into_iter())
+        Self::Given(given.into_iter())
     }
 
     async fn next(&mut self, tokens_left: Option<u64>) -> anyhow::Result<Option<String>> {
