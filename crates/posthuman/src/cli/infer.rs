@@ -12,7 +12,8 @@ use super::output::{self, Report, note};
 use crate::{MarketError, Session, Turn};
 
 /// Open an inference session and continue prompts; answers stream to stdout. Without --prompt, prompts are read from
-/// stdin, one a line, and nothing is paid before the first. The session is closed at the end, so that its last receipt goes on the chain.
+/// stdin, one a line, and nothing is paid before the first. The session is closed at the end, so that its last receipt
+/// goes on the chain.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthuman infer DID --prompt 'Call me Ishmael' --wallet derek

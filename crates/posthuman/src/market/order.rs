@@ -97,7 +97,8 @@ impl Market {
     /// order was mined, or had paid for another order. The datatoken is not spent again; start on the order afterwards.
     ///
     /// # Errors
-    /// An order of somebody else or for something else, one that is used, a fee over `limit`, too little balance, or a refusal by the chain.
+    /// An order of somebody else or for something else, one that is used, a fee over `limit`, too little balance, or a
+    /// refusal by the chain.
     pub async fn renew(
         &self,
         order: OrderId,
