@@ -68,7 +68,7 @@ impl Market {
         Ok(sale)
     }
 
-    /// Offers exactly `datatokens` base units for sale, no more. The proceeds go to the datatoken's payment collector, so that
+    /// Offers exactly `datatokens` base units for sale. The proceeds go to the datatoken's payment collector, so that
     /// the ancestors are paid too.
     ///
     /// # Errors
