@@ -1,7 +1,7 @@
 //! A transaction before anyone has signed it.
 
 use alloy::sol_types::SolCall;
-use posthuman_types::{Address, Bytes, U256};
+use posthuman_types::{Address, Amount, Bytes, U256};
 use serde::{Deserialize, Serialize};
 
 /// What a transaction is to do: everything but its sender, nonce and fees.
@@ -19,7 +19,7 @@ pub struct Call {
     pub value: U256,
     /// A gas limit, where an estimate is known to be wrong; otherwise it is estimated.
     pub gas: Option<u64>,
-    /// What it does, for people, such as `approve 5 wei of 0x… for 0x…`. Part of error sentences.
+    /// What it does, for people, such as `approving 5 OCEAN for 0x…`. Part of error sentences.
     pub label: String,
 }
 
@@ -48,7 +48,7 @@ impl Call {
 
     /// A payment of ether.
     pub fn pay(to: Address, wei: U256) -> Self {
-        let label = format!("paying {wei} wei to {to}");
+        let label = format!("paying {} ether to {to}", Amount(wei).display_tokens(18));
         Self {
             to: Some(to),
             data: Bytes::new(),
@@ -56,6 +56,12 @@ impl Call {
             gas: None,
             label,
         }
+    }
+
+    /// The same call in other words, where the caller knows better what is done.
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
     }
 
     /// The same call with a fixed gas limit.

@@ -1,7 +1,7 @@
 //! What can go wrong between this crate and a chain.
 
 use alloy::transports::TransportError;
-use posthuman_types::{Address, B256, ErrorClass, U256};
+use posthuman_types::{Address, Amount, B256, ErrorClass, U256};
 
 use crate::revert::Revert;
 
@@ -76,8 +76,9 @@ pub enum ChainError {
     },
     /// The sender cannot pay for gas and value.
     #[error(
-        "{address} cannot pay for {label}: it needs up to {need} wei for gas and value and has {have}; \
-         send it ether (on a devnet: `posthuman wallet fund {address}`)"
+        "{address} cannot pay for {label}: it needs up to {} ether for gas and value and has {}; \
+         send it ether (on a devnet: `posthuman wallet fund {address}`)",
+        Amount(*need).display_tokens(18), Amount(*have).display_tokens(18)
     )]
     NoFunds {
         /// The sender.

@@ -6,12 +6,13 @@
 //! - only a deployer of the datatoken (a role of its data NFT) can open an exchange, whoever its owner is to be; so the
 //!   marketplace's wallet opens the resale for a holder who asks;
 //! - there is **one exchange per pair of tokens and contract**: one resale per datatoken and base token, with one owner;
-//! - the *data NFT's* owner and deployers, not the exchange's owner, set rate and state;
+//! - the *data NFT's* owner and deployers, not the exchange's owner, set rate and state; so a holder who wants another
+//!   price asks the marketplace again;
 //! - proceeds stay in the exchange until anyone calls [`collect`](FixedRate::collect), and go to the datatoken's payment
 //!   collector, so a resale pays the collector's payees, not the seller alone.
 
 use alloy::sol_types::SolValue;
-use posthuman_types::{Address, B256, U256, keccak256};
+use posthuman_types::{Address, Amount, B256, U256, keccak256};
 
 use crate::bindings::{IDatatoken, IFixedRate};
 use crate::call::Call;
@@ -259,7 +260,7 @@ impl FixedRate {
         };
         self.call(
             &call,
-            format!("buying {datatokens} datatoken units on exchange {id}"),
+            format!("buying {} datatokens on exchange {id}", whole(datatokens)),
         )
     }
 
@@ -304,7 +305,7 @@ impl FixedRate {
         };
         self.call(
             &call,
-            format!("selling {datatokens} datatoken units on exchange {id}"),
+            format!("selling {} datatokens on exchange {id}", whole(datatokens)),
         )
     }
 
@@ -314,7 +315,10 @@ impl FixedRate {
             exchangeId: id,
             amount: base_amount,
         };
-        self.call(&call, format!("paying out {base_amount} of exchange {id}"))
+        self.call(
+            &call,
+            format!("paying out {base_amount} base units of exchange {id}"),
+        )
     }
 
     /// Pays datatokens that were sold into the exchange out to the payment collector. Anyone may call it.
@@ -325,7 +329,7 @@ impl FixedRate {
         };
         self.call(
             &call,
-            format!("paying out {amount} datatoken units of exchange {id}"),
+            format!("paying out {} datatokens of exchange {id}", whole(amount)),
         )
     }
 
@@ -347,7 +351,13 @@ impl FixedRate {
             exchangeId: id,
             newRate: rate,
         };
-        self.call(&call, format!("setting the rate of exchange {id} to {rate}"))
+        self.call(
+            &call,
+            format!(
+                "setting the price on exchange {id} to {} base tokens",
+                whole(rate)
+            ),
+        )
     }
 
     /// Switches the exchange off, or on again. For the data NFT's owner and deployers.
@@ -368,4 +378,9 @@ impl FixedRate {
     fn call<C: alloy::sol_types::SolCall>(&self, call: &C, label: String) -> Call {
         Call::contract(self.address, call, label)
     }
+}
+
+/// Datatokens have 18 decimals, and a rate counts as many.
+fn whole(amount: U256) -> String {
+    Amount(amount).display_tokens(18)
 }

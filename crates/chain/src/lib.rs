@@ -60,6 +60,6 @@ pub use renewal::Renewal;
 pub use revert::Revert;
 pub use reward::{Payment, Splitter};
 pub use shares::{Collector, ParentAtBirth, birth_mint, collector_shares};
-pub use token::Token;
+pub use token::{Token, TokenAmount};
 pub use transaction::{Receipt, SignedTransaction};
 pub use wallet::Wallet;

@@ -1,6 +1,8 @@
 //! Any ERC-20 token.
 
-use posthuman_types::{Address, U256};
+use std::fmt;
+
+use posthuman_types::{Address, Amount, U256};
 
 use crate::bindings::IErc20;
 use crate::call::Call;
@@ -12,6 +14,24 @@ use crate::error::ChainError;
 pub struct Token {
     chain: Chain,
     address: Address,
+}
+
+/// An amount of a token, with what people read it by: it is shown as `1.5 OCEAN`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenAmount {
+    /// Base units.
+    pub amount: Amount,
+    /// Decimals of the token.
+    pub decimals: u8,
+    /// Symbol of the token, without control characters.
+    pub symbol: String,
+}
+
+impl fmt::Display for TokenAmount {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = self.amount.display_tokens(self.decimals);
+        write!(formatter, "{whole} {}", self.symbol)
+    }
 }
 
 impl Chain {
@@ -60,6 +80,23 @@ impl Token {
         self.chain.read(self.address, &IErc20::decimalsCall {}).await
     }
 
+    /// An amount of this token as people read it.
+    ///
+    /// # Errors
+    /// See above.
+    pub async fn amount(&self, amount: U256) -> Result<TokenAmount, ChainError> {
+        let symbol = self.symbol().await?;
+        Ok(TokenAmount {
+            amount: Amount(amount),
+            decimals: self.decimals().await?,
+            // Anyone can deploy a token, and its symbol is shown on terminals.
+            symbol: symbol
+                .chars()
+                .filter(|character| !character.is_control())
+                .collect(),
+        })
+    }
+
     /// How much exists. Of no use for a datatoken with a pool; see [`Pool`](crate::Pool).
     ///
     /// # Errors
@@ -99,7 +136,10 @@ impl Token {
         Ok(Call::contract(
             self.address,
             &call,
-            format!("approving {amount} of token {} for {spender}", self.address),
+            format!(
+                "approving {amount} base units of token {} for {spender}",
+                self.address
+            ),
         ))
     }
 
@@ -109,7 +149,7 @@ impl Token {
         Call::contract(
             self.address,
             &call,
-            format!("sending {amount} of token {} to {to}", self.address),
+            format!("sending {amount} base units of token {} to {to}", self.address),
         )
     }
 
@@ -119,7 +159,10 @@ impl Token {
         Call::contract(
             self.address,
             &call,
-            format!("moving {amount} of token {} from {from} to {to}", self.address),
+            format!(
+                "moving {amount} base units of token {} from {from} to {to}",
+                self.address
+            ),
         )
     }
 
@@ -136,7 +179,10 @@ impl Token {
         Ok(Call::contract(
             self.address,
             &call,
-            format!("allowing {spender} {amount} more of token {}", self.address),
+            format!(
+                "allowing {spender} {amount} base units more of token {}",
+                self.address
+            ),
         ))
     }
 
@@ -149,7 +195,10 @@ impl Token {
         Call::contract(
             self.address,
             &call,
-            format!("allowing {spender} {amount} less of token {}", self.address),
+            format!(
+                "allowing {spender} {amount} base units less of token {}",
+                self.address
+            ),
         )
     }
 
@@ -165,10 +214,11 @@ impl Token {
     ) -> Result<Option<Call>, ChainError> {
         let standing = self.allowance(owner, spender).await?;
         if standing == amount {
-            Ok(None)
-        } else {
-            self.approve(spender, amount).map(Some)
+            return Ok(None);
         }
+        let shown = self.amount(amount).await?;
+        let call = self.approve(spender, amount)?;
+        Ok(Some(call.with_label(format!("approving {shown} for {spender}"))))
     }
 
     pub(crate) fn chain(&self) -> &Chain {

@@ -106,10 +106,25 @@ impl Chain {
     /// A refusal, lack of ether, a failure after sending, or a deadline (then the transaction may still be mined). Only
     /// before anything was sent does a chain that does not answer give [`ChainError::Unreachable`].
     pub async fn send(&self, wallet: &Wallet, call: Call) -> Result<Receipt, ChainError> {
+        self.send_announced(wallet, call, &mut |_| {}).await
+    }
+
+    /// As [`send`](Self::send); `announce` hears the transaction's hash before it is sent, so that it can be looked for
+    /// even if no answer ever comes.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_announced(
+        &self,
+        wallet: &Wallet,
+        call: Call,
+        announce: &mut (dyn FnMut(B256) + Send),
+    ) -> Result<Receipt, ChainError> {
         let signed = {
             let _sending = wallet.sending.lock().await;
             let nonce = self.transaction_count(wallet.address()).await?;
             let signed = self.prepare(wallet, &call, nonce).await?;
+            announce(signed.hash);
             match self.broadcast(&signed).await {
                 Err(error) if may_have_arrived(&error) => {
                     tracing::warn!(transaction = %signed.hash, %error, "nobody knows whether it was sent");

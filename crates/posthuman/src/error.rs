@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use posthuman_chain::ChainError;
+use posthuman_chain::{ChainError, TokenAmount};
 use posthuman_types::receipt::SignedRefusal;
-use posthuman_types::{Address, Amount, Did, ErrorClass, JobId, JobState};
+use posthuman_types::{Address, Did, ErrorClass, JobId, JobState};
 
 /// A failure of the client library. `Display` tells its own level, the cause is in `source`.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +44,8 @@ pub enum MarketError {
         /// What does not fit.
         why: String,
     },
-    /// What the node says is not what the chain says, or not what was asked. Nothing was paid.
-    #[error("{what} does not hold: {detail}; nothing was paid, do not use this node for it")]
+    /// What the node says is not what the chain says, or not what was asked.
+    #[error("{what} does not hold: {detail}; do not use this node for it")]
     Untrue {
         /// The claim.
         what: &'static str,
@@ -53,17 +53,11 @@ pub enum MarketError {
         detail: String,
     },
     /// A limit that the caller set is exceeded. Nothing was paid.
-    #[error(
-        "{what} costs {cost} base units and at most {limit} were allowed; raise the limit to go on, nothing was paid"
-    )]
-    TooExpensive {
-        /// What was to be bought.
-        what: String,
-        /// What it costs.
-        cost: Amount,
-        /// What was allowed.
-        limit: Amount,
-    },
+    #[error(transparent)]
+    TooExpensive(Box<Excess>),
+    /// A datatoken that takes a fee for somebody on each order. Nothing was paid.
+    #[error(transparent)]
+    MarketFee(Box<ForeignFee>),
     /// A balance that does not suffice. Nothing was paid.
     #[error(transparent)]
     Balance(Box<Shortage>),
@@ -128,7 +122,8 @@ impl MarketError {
             Self::Unreachable { .. } => "node_unreachable",
             Self::Strange { .. } => "node_strange",
             Self::Untrue { .. } => "node_untrue",
-            Self::TooExpensive { .. } => "too_expensive",
+            Self::TooExpensive(_) => "too_expensive",
+            Self::MarketFee(_) => "market_fee",
             Self::Balance(_) => "balance",
             Self::NotForSale { .. } => "not_for_sale",
             Self::JobEnded { code, .. } => code,
@@ -153,7 +148,7 @@ impl MarketError {
             | Self::Local { .. } => ErrorClass::Caller,
             Self::Unreachable { .. } | Self::Strange { .. } => ErrorClass::Unavailable,
             Self::Untrue { .. } => ErrorClass::Unauthorized,
-            Self::TooExpensive { .. } | Self::Balance(_) => ErrorClass::Payment,
+            Self::TooExpensive(_) | Self::MarketFee(_) | Self::Balance(_) => ErrorClass::Payment,
             Self::NotForSale { .. } => ErrorClass::NotFound,
             Self::JobEnded { state, .. } => match state {
                 JobState::Failed => ErrorClass::Unavailable,
@@ -191,7 +186,7 @@ pub struct NodeAnswer {
 
 /// A balance that does not suffice.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{what} needs {need} base units of {token} and {holder} has {have}; {remedy}")]
+#[error("{what} needs {need} and {holder} has {have}; {remedy}")]
 pub struct Shortage {
     /// What was to be paid.
     pub what: &'static str,
@@ -200,11 +195,53 @@ pub struct Shortage {
     /// Whose balance.
     pub holder: Address,
     /// How much is needed.
-    pub need: Amount,
+    pub need: TokenAmount,
     /// How much is there.
-    pub have: Amount,
+    pub have: TokenAmount,
     /// What to do.
     pub remedy: String,
+}
+
+/// A cost above the limit that the caller set.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{what} costs {cost} and at most {limit} were allowed; raise the limit to go on, nothing was paid")]
+pub struct Excess {
+    /// What was to be bought.
+    pub what: String,
+    /// What it costs.
+    pub cost: TokenAmount,
+    /// What was allowed.
+    pub limit: TokenAmount,
+}
+
+/// A publishing market's fee, which Ocean's datatokens can take on each order.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(
+    "the datatoken {datatoken} takes {fee} for {receiver} on each order, beside the node's fee and above any limit; \
+     nothing was paid, ask the node's operator to take this fee away"
+)]
+pub struct ForeignFee {
+    /// The datatoken.
+    pub datatoken: Address,
+    /// What it takes.
+    pub fee: TokenAmount,
+    /// Who gets it.
+    pub receiver: Address,
+}
+
+/// An error with its causes, each once: some libraries repeat their cause in their own words.
+#[cfg(feature = "cli")]
+pub(crate) fn full_text(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 fn state_word(state: JobState) -> &'static str {

@@ -13,3 +13,4 @@ mod patience;
 mod personas;
 mod story;
 mod strangers;
+mod trade;

@@ -240,6 +240,13 @@ async fn a_resale_pays_the_ancestors_by_the_splitter() {
         "{sentence}"
     );
 
+    // Another price is not for the seller to set, who owns the exchange, but for the data NFT's owner.
+    let sentence = market.refused(bob, resale.set_rate(id, tokens(5))).await;
+    assert!(!sentence.is_empty(), "{sentence}");
+    market.send(node, resale.set_rate(id, tokens(5))).await;
+    let exchange = resale.exchange(id).await.unwrap().unwrap();
+    assert_eq!((exchange.rate, exchange.owner), (tokens(5), bob.address()));
+
     let proceeds = resale.exchange(id).await.unwrap().unwrap().base_balance;
     assert_eq!(proceeds, tokens(2));
     market.send(&charlie, resale.collect(id, proceeds)).await;

@@ -138,7 +138,11 @@ impl List {
     }
 
     pub(crate) async fn run(self, context: &Context, words: Option<String>) -> anyhow::Result<Report> {
-        let author: Option<Address> = self.author.as_deref().map(address).transpose()?;
+        let node = context.node()?;
+        let author: Option<Address> = match &self.author {
+            Some(author) => Some(address(author, node.info().await?.chain_id)?),
+            None => None,
+        };
         let query = AssetQuery {
             q: words,
             kind: self.kind,
@@ -147,7 +151,7 @@ impl List {
             limit: Some(self.limit),
             offset: Some(self.offset),
         };
-        let page = context.node()?.assets(&query).await?;
+        let page = node.assets(&query).await?;
         let rows = page.assets.iter().map(|asset| {
             let price = asset
                 .prices

@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use posthuman_chain::{AddressBook, Chain, Wallet};
 use posthuman_types::{Address, Amount};
 
+use super::Wrong;
 use super::settings::Settings;
 use crate::{Market, MarketError, MarketOptions, NodeClient};
 
@@ -127,13 +127,18 @@ pub(crate) fn share(text: &str) -> Result<u16, String> {
     u16::try_from(bps.0).map_err(|_| wrong())
 }
 
-/// An address that a person gave: hexadecimal, or the name of a devnet wallet.
-pub(crate) fn address(text: &str) -> anyhow::Result<Address> {
+/// An address that a person gave: hexadecimal, or the name of a devnet wallet on a devnet. On any other chain whatever
+/// such a wallet gets is gone at once.
+pub(crate) fn address(text: &str, chain_id: u64) -> Result<Address, Wrong> {
     if let Some(wallet) = super::devnet_wallet::find(text) {
+        super::devnet_wallet::check_chain(text, chain_id)?;
         return Ok(wallet.address());
     }
-    text.parse()
-        .with_context(|| format!("`{text}` is not an address: write 0x and 40 hexadecimal digits"))
+    text.parse().map_err(|_| {
+        Wrong(format!(
+            "`{text}` is not an address: write 0x and 40 hexadecimal digits"
+        ))
+    })
 }
 
 #[cfg(test)]
@@ -158,6 +163,16 @@ mod tests {
         let mut source = context.password(Path::new("wallet.json")).unwrap();
         source.read_to_string(&mut read).unwrap();
         assert_eq!(read, "secret");
+    }
+
+    #[test]
+    fn names_are_addresses_on_a_devnet_only() {
+        let alice = address("alice", 8996).unwrap();
+        assert_eq!(address(&alice.to_string(), 1).unwrap(), alice);
+        let refused = address("alice", 1).unwrap_err().to_string();
+        assert!(refused.contains("chain 1"), "{refused}");
+        let refused = address("mallory", 8996).unwrap_err().to_string();
+        assert!(refused.contains("40 hexadecimal digits"), "{refused}");
     }
 
     #[test]

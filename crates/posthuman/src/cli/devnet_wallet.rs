@@ -30,7 +30,7 @@ pub(crate) fn check_chain(name: &str, chain_id: u64) -> Result<(), Wrong> {
     }
     Err(Wrong(format!(
         "`{name}` is a wallet of devnets, whose key everyone knows, and this is chain {chain_id}; \
-         give a keystore file with --wallet FILE"
+         give a keystore file with --wallet FILE, or an address of yours in hexadecimal"
     )))
 }
 

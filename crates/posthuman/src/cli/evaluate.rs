@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Wrong;
 use super::context::{Context, read_file, tokens};
 use super::listen::Watch;
-use super::output::{Report, table};
+use super::output::{Report, note, table};
 use crate::compare::{self, Baselines, Resampling, Verdict, Versus};
 use crate::market::EvaluationOutput;
 use crate::{Evaluation, Market, Text};
@@ -22,7 +22,7 @@ pub(crate) const SAMPLES: u32 = 2000;
 #[command(after_help = "Examples:
   posthuman evaluate DID --text test.txt --wallet elena
   posthuman evaluate DID --text test.txt --against DID --baseline-text train.txt --published 2.1 --wallet elena
-  posthuman evaluate DID --text test.txt --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet elena")]
+  posthuman evaluate DID --text test.txt --against DID --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet elena")]
 pub(crate) struct Args {
     /// The model.
     did: Did,
@@ -47,9 +47,10 @@ pub(crate) struct Args {
     /// Pay at most so many whole base tokens to the node for each model.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
-    /// Go on with an order that was paid earlier; for the first model, without --against.
-    #[arg(long, value_name = "ORDER", conflicts_with = "against")]
-    order: Option<OrderId>,
+    /// Go on with an order that was paid earlier; may be given several times: for the first model, then for those of
+    /// --against in their order. The others are paid.
+    #[arg(long, value_name = "ORDER")]
+    order: Vec<OrderId>,
 }
 
 #[derive(Serialize)]
@@ -91,29 +92,51 @@ impl Args {
         {
             return Err(Wrong("a published figure is a number of bits per byte above 0".to_owned()).into());
         }
+        let models: Vec<&Did> = std::iter::once(&self.did).chain(&self.against).collect();
+        if self.order.len() > models.len() {
+            let (orders, models) = (self.order.len(), models.len());
+            return Err(Wrong(format!("{orders} orders for {models} models; leave some out")).into());
+        }
         let text = read_file(&self.text)?;
         let baseline = match &self.baseline_text {
             Some(path) => Some(compare::baselines(&read_file(path)?, &text)?),
             None => None,
         };
         let market = context.market().await?;
+        check_holdings(&market, &models[self.order.len()..]).await?;
+        let mut paid = Vec::new();
         let mut evaluations = Vec::new();
-        for did in std::iter::once(&self.did).chain(&self.against) {
-            evaluations.push(self.score(&market, did, &text).await?);
+        for (index, did) in models.into_iter().enumerate() {
+            let order = self.order.get(index).copied();
+            let evaluation = self.score(&market, did, &text, order, &mut paid).await;
+            evaluations.push(evaluation.inspect_err(|_| goes_on(&paid))?);
         }
         let outcome = self.outcome(&market, &evaluations, baseline).await?;
         Report::new(outcome.text(), &outcome)
     }
 
-    async fn score(&self, market: &Market, did: &Did, text: &[u8]) -> anyhow::Result<Evaluation> {
+    async fn score(
+        &self,
+        market: &Market,
+        did: &Did,
+        text: &[u8],
+        order: Option<OrderId>,
+        paid: &mut Vec<OrderId>,
+    ) -> anyhow::Result<Evaluation> {
         let parameters = EvaluateParameters {
             bootstrap_samples: self.samples,
             seed: self.seed,
         };
         let text = Text::text(text.to_vec());
         let mut watch = Watch::new();
-        let mut listener = |event: crate::Event<'_>| watch.hear(&event);
-        let evaluation = match self.order {
+        paid.extend(order);
+        let mut listener = |event: crate::Event<'_>| {
+            if let crate::Event::Ordered(order) = event {
+                paid.push(order);
+            }
+            watch.hear(&event);
+        };
+        let evaluation = match order {
             Some(order) => {
                 market
                     .evaluate_on(order, did, text, parameters, &mut listener)
@@ -204,6 +227,29 @@ impl Args {
             .map(sentence)
             .collect()
     }
+}
+
+/// Each order spends a datatoken: none is paid while another could not be.
+async fn check_holdings(market: &Market, models: &[&Did]) -> anyhow::Result<()> {
+    for (index, did) in models.iter().enumerate() {
+        if models[..index].contains(did) {
+            continue;
+        }
+        let orders = models.iter().filter(|other| *other == did).count();
+        market.check_holding(did, orders as u64).await?;
+    }
+    Ok(())
+}
+
+fn goes_on(paid: &[OrderId]) {
+    if paid.is_empty() {
+        return;
+    }
+    let orders: Vec<String> = paid.iter().map(|order| format!(" --order {order}")).collect();
+    note(format_args!(
+        "what was paid is not lost; go on with the same command and{}",
+        orders.concat()
+    ));
 }
 
 impl Outcome {

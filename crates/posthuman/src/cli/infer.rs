@@ -2,16 +2,18 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use posthuman_types::{Amount, Did, InferParameters, OrderId, SignedReceipt};
+use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, SignedReceipt};
 use serde::Serialize;
 
+use super::Wrong;
 use super::context::{Context, tokens};
 use super::listen::Watch;
 use super::output::{self, Report, note};
-use crate::{Session, Turn};
+use crate::{MarketError, Session, Turn};
 
 /// Open an inference session and continue prompts; answers stream to stdout. Without --prompt, prompts are read from
-/// stdin, one a line. The session is closed at the end, so that its last receipt goes on the chain.
+/// stdin, one a line, and nothing is paid before the first. The session is closed at the end, so that its last receipt
+/// goes on the chain.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthuman infer DID --prompt 'Call me Ishmael' --wallet derek
@@ -71,7 +73,17 @@ struct Ended {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
+        Parameters::Infer(self.parameters())
+            .check()
+            .map_err(MarketError::Parameters)?;
         let market = context.market().await?;
+        let mut prompts = Prompts::new(self.prompt.clone());
+        // Nobody pays for a session without a question.
+        let Some(first) = prompts.next(None).await? else {
+            return Err(
+                Wrong("no prompt; nothing was paid: give --prompt, or prompts on stdin".to_owned()).into(),
+            );
+        };
         let mut session = match self.order {
             Some(order) => market.session_on(&self.did, order).await?,
             None => {
@@ -82,15 +94,10 @@ impl Args {
             }
         };
         let order = session.order().to_string();
-        let mut turns = Vec::new();
-        if self.prompt.is_empty() {
-            self.read_prompts(&mut session, context.json, &mut turns).await?;
-        }
-        for prompt in &self.prompt {
-            turns.push(self.say(&mut session, prompt.clone(), context.json).await?);
-        }
+        let talked = self.talk(&mut session, first, prompts, context.json).await;
+        let turns = talked.inspect_err(|_| goes_on(&order))?;
         let receipts = if self.keep_open {
-            note(format_args!("the session stays open; go on with --order {order}"));
+            goes_on(&order);
             turns.iter().map(|turn: &Said| turn.receipt.clone()).collect()
         } else {
             session.close().await?.receipts
@@ -103,32 +110,20 @@ impl Args {
         })
     }
 
-    async fn read_prompts(
+    async fn talk(
         &self,
         session: &mut Session<'_>,
+        first: String,
+        mut prompts: Prompts,
         json: bool,
-        turns: &mut Vec<Said>,
-    ) -> anyhow::Result<()> {
-        let terminal = std::io::stdin().is_terminal();
-        loop {
-            if terminal {
-                note(format_args!(
-                    "{} tokens left; a prompt, or nothing to end:",
-                    session.tokens_left()
-                ));
-            }
-            // A person may think for as long as they like: the read must not hold a thread of the runtime.
-            let line = tokio::task::spawn_blocking(|| {
-                let mut line = String::new();
-                std::io::stdin().lock().read_line(&mut line).map(|_| line)
-            });
-            let line = line.await??;
-            let prompt = line.trim_end_matches(['\n', '\r']);
-            if prompt.is_empty() {
-                return Ok(());
-            }
-            turns.push(self.say(session, prompt.to_owned(), json).await?);
+    ) -> anyhow::Result<Vec<Said>> {
+        let mut turns = Vec::new();
+        let mut next = Some(first);
+        while let Some(prompt) = next {
+            turns.push(self.say(session, prompt, json).await?);
+            next = prompts.next(Some(session.tokens_left())).await?;
         }
+        Ok(turns)
     }
 
     async fn say(&self, session: &mut Session<'_>, prompt: String, json: bool) -> anyhow::Result<Said> {
@@ -162,5 +157,73 @@ impl Args {
             stop: self.stop.clone(),
             seed: self.seed,
         }
+    }
+}
+
+fn goes_on(order: &str) {
+    note(format_args!("the session stays open; go on with --order {order}"));
+}
+
+/// Where prompts come from: the arguments, or stdin if there are none.
+enum Prompts {
+    Given(std::vec::IntoIter<String>),
+    Stdin { terminal: bool },
+}
+
+impl Prompts {
+    fn new(given: Vec<String>) -> Self {
+        if given.is_empty() {
+            let terminal = std::io::stdin().is_terminal();
+            return Self::Stdin { terminal };
+        }
+        Self::Given(given.into_iter())
+    }
+
+    async fn next(&mut self, tokens_left: Option<u64>) -> anyhow::Result<Option<String>> {
+        let terminal = match self {
+            Self::Given(prompts) => return Ok(prompts.next()),
+            Self::Stdin { terminal } => *terminal,
+        };
+        if terminal {
+            let left = tokens_left.map_or_else(String::new, |left| format!("{left} tokens left; "));
+            note(format_args!("{left}a prompt, or nothing to end:"));
+        }
+        // A person may think for as long as they like: the read must not hold a thread of the runtime.
+        let read = tokio::task::spawn_blocking(move || read_prompt(&mut std::io::stdin().lock(), terminal));
+        let read = read.await?;
+        Ok(read.map_err(|error| Wrong(format!("stdin cannot be read as text: {error}")))?)
+    }
+}
+
+/// The next line with a prompt in it. An empty line ends what a person types, and is passed over in a file.
+fn read_prompt(input: &mut impl BufRead, terminal: bool) -> std::io::Result<Option<String>> {
+    loop {
+        let mut line = String::new();
+        if input.read_line(&mut line)? == 0 {
+            return Ok(None);
+        }
+        let prompt = line.trim_end_matches(['\n', '\r']);
+        if !prompt.is_empty() {
+            return Ok(Some(prompt.to_owned()));
+        }
+        if terminal {
+            return Ok(None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_line_ends_at_a_terminal_only() {
+        let prompts = |text: &str, terminal| {
+            let mut input = text.as_bytes();
+            std::iter::from_fn(|| read_prompt(&mut input, terminal).unwrap()).collect::<Vec<String>>()
+        };
+        assert_eq!(prompts("one\r\n\n two\nthree", false), ["one", " two", "three"]);
+        assert_eq!(prompts("one\n\ntwo\n", true), ["one"]);
+        assert!(prompts("", false).is_empty() && prompts("\n\n", false).is_empty());
     }
 }

@@ -9,6 +9,7 @@ use posthuman_types::api::Job;
 use super::context::Context;
 use super::listen::Watch;
 use super::output::{self, Report, facts, table};
+use crate::market::check_output;
 use crate::{Event, Goal, MarketError};
 
 /// Your jobs.
@@ -105,6 +106,7 @@ impl Args {
             }
             Command::Output { job, name, into } => {
                 let bytes = node.output(job, &name).await?;
+                let bytes = check_output(&node.job(job).await?, &name, bytes)?;
                 let Some(path) = into else {
                     let text = String::from_utf8_lossy(&bytes);
                     if !context.json {

@@ -37,7 +37,10 @@ impl Watch {
                 whole(quote.provider_fee.amount),
                 quote.provider_fee.token
             )),
-            Event::Sent { label } => self.progress.say(format_args!("sent: {label}")),
+            Event::Sent { label, transaction } => {
+                self.progress
+                    .say(format_args!("sending: {label} (transaction {transaction})"));
+            }
             Event::Ordered(order) => {
                 self.progress.say(format_args!(
                     "order {order} (if this is interrupted, go on with --order {order})"

@@ -8,6 +8,7 @@ use posthuman_chain::{AddressBookError, ChainError, DevnetError, WalletError};
 use posthuman_types::ErrorClass;
 
 use crate::MarketError;
+use crate::error::full_text;
 
 pub(crate) mod asset;
 mod bench;
@@ -89,7 +90,7 @@ enum Command {
     Collect(collect::Args),
     /// Write completions for a shell to stdout.
     Completions(completions::Args),
-    /// Play the whole story: six people, three models, receipts and rewards, on a devnet of its own.
+    /// Play the whole story: five people, three models, receipts and rewards, on a devnet of its own.
     #[cfg(feature = "node")]
     Demo(demo::Args),
     /// Start a devnet and a node together, kept across restarts.
@@ -217,13 +218,13 @@ fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    let class = class_of(error);
-    let message = full_text(error);
+    let (code, class) = kind_of(error);
+    let message = full_text(error.as_ref());
     if json {
-        let code = error
-            .downcast_ref::<MarketError>()
-            .map_or("error", MarketError::code);
-        let refusal = error.downcast_ref::<MarketError>().and_then(MarketError::refusal);
+        let refusal = error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<MarketError>())
+            .find_map(MarketError::refusal);
         let body = serde_json::json!({ "error": { "code": code, "message": message, "class": class, "refusal": refusal } });
         output::note(body);
     } else {
@@ -232,48 +233,41 @@ fn fail(error: &anyhow::Error, json: bool) -> ExitCode {
     ExitCode::from(class.exit_code())
 }
 
-/// The error with its causes, each once: some libraries repeat their cause in their own words.
-fn full_text(error: &anyhow::Error) -> String {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1) {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
-    text
-}
-
-fn class_of(error: &anyhow::Error) -> ErrorClass {
-    for cause in error.chain() {
+/// The code, with a page in `docs/errors/`, and the class of the outermost cause that has them.
+fn kind_of(error: &anyhow::Error) -> (String, ErrorClass) {
+    let found = error.chain().find_map(|cause| {
         if let Some(error) = cause.downcast_ref::<MarketError>() {
-            return error.class();
+            return Some((error.code(), error.class()));
         }
         if let Some(error) = cause.downcast_ref::<ChainError>() {
-            return error.class();
+            return Some(("chain", error.class()));
         }
         if let Some(error) = cause.downcast_ref::<WalletError>() {
-            return error.class();
+            return Some(("local", error.class()));
         }
         if let Some(error) = cause.downcast_ref::<DevnetError>() {
-            return error.class();
+            return Some(("local", error.class()));
         }
         #[cfg(feature = "node")]
         if let Some(error) = cause.downcast_ref::<posthuman_node::NodeError>() {
-            return error.class();
+            return Some((error.code(), error.class()));
         }
         #[cfg(feature = "node")]
         if let Some(error) = cause.downcast_ref::<posthuman_jobs::vault::VaultError>() {
-            return error.class();
+            return Some(("local", error.class()));
         }
+        if cause.is::<AddressBookError>() {
+            return Some(("addresses", ErrorClass::Caller));
+        }
+        // A receipt is the word of a node.
         if cause.is::<Unverified>() {
-            return ErrorClass::Unauthorized;
+            return Some(("node_untrue", ErrorClass::Unauthorized));
         }
-        if cause.is::<SettingError>() || cause.is::<AddressBookError>() || cause.is::<Wrong>() {
-            return ErrorClass::Caller;
-        }
-    }
-    ErrorClass::Bug
+        let given = cause.is::<SettingError>() || cause.is::<Wrong>();
+        given.then_some(("input", ErrorClass::Caller))
+    });
+    let (code, class) = found.unwrap_or(("local", ErrorClass::Bug));
+    (code.to_owned(), class)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Parameters};
+use posthuman_types::{Amount, B256, Did, EvaluateParameters, Operation, OrderId, Parameters};
 
+use super::Wrong;
 use super::asset::whole;
 use super::context::{Context, read_file, tokens};
 use super::listen::Watch;
 use super::output::{Report, facts};
 use super::training::{PublicationArgs, TrainingArgs};
-use crate::{Text, Work};
+use crate::{Offer, Text, Work};
 
 /// Have a job checked and priced, and pay for it without starting it. Start it later with the same texts and
 /// parameters and `--order`.
@@ -32,9 +33,6 @@ enum Command {
     Train {
         /// The model.
         did: Did,
-        /// Only say what it would cost.
-        #[arg(long)]
-        dry_run: bool,
         #[command(flatten)]
         publication: PublicationArgs,
         #[command(flatten)]
@@ -61,6 +59,14 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// The orders that a transaction made, where the answer to it was lost.
+    #[command(
+        after_help = "Example:\n  posthuman order find 0x0000000000000000000000000000000000000000000000000000000000000001"
+    )]
+    Find {
+        /// Its hash, as it was said when the transaction was sent.
+        transaction: B256,
+    },
 }
 
 /// What is ordered and for how much at most.
@@ -78,20 +84,15 @@ struct What {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
+        if let (Command::Find { transaction }, None) = (&self.operation, self.renew) {
+            return find(context, *transaction).await;
+        }
         let (work, limit, dry_run) = self.operation.work()?;
         let market = context.market().await?;
         let mut watch = Watch::new();
         let mut listener = |event: crate::Event<'_>| watch.hear(&event);
         let offer = market.quote(work, &mut listener).await?;
-        let fee = &offer.quote.provider_fee;
-        let mut lines = vec![
-            (
-                "tokens",
-                format!("{} of {} allowed", offer.quote.tokens, offer.quote.allowance),
-            ),
-            ("fee", format!("{} of {}", whole(fee.amount), fee.token)),
-            ("datatoken", format!("1 of {}", offer.quote.datatoken)),
-        ];
+        let mut lines = costs(&offer);
         if dry_run {
             return Report::new(facts(&lines), &serde_json::json!({ "quote": offer.quote }));
         }
@@ -110,15 +111,67 @@ impl Args {
     }
 }
 
+/// What an offer takes.
+pub(crate) fn costs(offer: &Offer) -> Vec<(&'static str, String)> {
+    let fee = &offer.quote.provider_fee;
+    vec![
+        (
+            "tokens",
+            format!("{} of {} allowed", offer.quote.tokens, offer.quote.allowance),
+        ),
+        ("fee", format!("{} of {}", whole(fee.amount), fee.token)),
+        ("datatoken", format!("1 of {}", offer.quote.datatoken)),
+    ]
+}
+
+/// An order that is there is not paid again.
+fn goes_on(did: &Did, order: OrderId) -> Wrong {
+    Wrong(format!(
+        "`posthuman order train` pays for a new order and does not go on with {order}; to run the training on it, use \
+         `posthuman train {did} … --order {order}`, and to pay it a new provider fee, \
+         `posthuman order --renew {order} train {did} …`"
+    ))
+}
+
+async fn find(context: &Context, transaction: B256) -> anyhow::Result<Report> {
+    let orders = context.chain().await?.orders_in(transaction).await?;
+    if orders.is_empty() {
+        let message = format!(
+            "transaction {transaction} made no order that the chain knows: it is not mined, it failed, or it did \
+             something else; look again in a minute before you pay again"
+        );
+        return Err(Wrong(message).into());
+    }
+    let mut lines = Vec::new();
+    let mut found = Vec::new();
+    for order in &orders {
+        let operation = Operation::from_service_index(order.service_index);
+        let operation = operation.map_or("unknown", Operation::as_str);
+        lines.push(("order", order.id.to_string()));
+        lines.push(("operation", operation.to_owned()));
+        lines.push(("datatoken", order.datatoken.to_string()));
+        lines.push(("consumer", order.consumer.to_string()));
+        found.push(serde_json::json!({
+            "order": order.id.to_string(),
+            "operation": operation,
+            "datatoken": order.datatoken,
+            "consumer": order.consumer,
+        }));
+    }
+    Report::new(facts(&lines), &serde_json::json!({ "orders": found }))
+}
+
 impl Command {
     fn work(self) -> anyhow::Result<(Work, Option<Amount>, bool)> {
         Ok(match self {
             Self::Train {
                 did,
-                dry_run,
                 publication,
                 training,
             } => {
+                if let Some(order) = training.order {
+                    return Err(goes_on(&did, order).into());
+                }
                 let parameters = Parameters::Train(training.parameters(publication.publication(), None));
                 (
                     Work {
@@ -127,7 +180,7 @@ impl Command {
                         parameters,
                     },
                     training.max_fee,
-                    dry_run,
+                    training.dry_run,
                 )
             }
             Self::Infer { what } => {
@@ -162,6 +215,10 @@ impl Command {
                     what.max_fee,
                     what.dry_run,
                 )
+            }
+            Self::Find { .. } => {
+                let message = "--renew pays for a job, and `order find` only looks; leave it out";
+                return Err(Wrong(message.to_owned()).into());
             }
         })
     }

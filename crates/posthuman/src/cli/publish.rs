@@ -5,6 +5,7 @@ use posthuman_types::Architecture;
 use super::context::Context;
 use super::output::Report;
 use super::training::{PublicationArgs, Target, TrainingArgs};
+use crate::market::check_root;
 
 /// Publish a new model, trained from scratch on a text: an order of the blank model. It needs one datatoken of the
 /// blank model (`posthuman buy DID` of it), a share for its line and a price.
@@ -13,6 +14,7 @@ use super::training::{PublicationArgs, Target, TrainingArgs};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthuman publish --text moby.txt --held-out end.txt --name M1 --share 20% --price 2 --wallet alice
+  posthuman publish --text moby.txt --name M1 --share 20% --price 2 --dry-run --wallet alice
   posthuman publish --text moby.txt --name M1 --share 20% --price 2 --layers 4 --heads 4 --width 128 --context 128 --vocabulary 2048 --wallet alice")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -46,10 +48,8 @@ struct ShapeArgs {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
-        if self.publication.share.is_none() || self.publication.price.is_none() {
-            let message = "a root of a line needs the share that its children owe and a price; give --share and --price";
-            return Err(super::Wrong(message.to_owned()).into());
-        }
+        let publication = self.publication.publication();
+        check_root(&publication)?;
         let ShapeArgs {
             layers,
             heads,
@@ -64,9 +64,7 @@ impl Args {
             context: longest,
             vocabulary,
         };
-        let parameters = self
-            .training
-            .parameters(self.publication.publication(), Some(architecture));
+        let parameters = self.training.parameters(publication, Some(architecture));
         self.training.run(context, Target::Blank, parameters).await
     }
 }

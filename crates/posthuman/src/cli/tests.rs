@@ -75,22 +75,82 @@ fn every_example_in_the_help_parses() {
 }
 
 #[test]
-fn errors_give_their_exit_codes() {
+fn errors_give_their_codes_and_exit_codes() {
+    let kind = |error: anyhow::Error| {
+        let (code, class) = kind_of(&error);
+        (code, class.exit_code())
+    };
+    let is = |code: &str, exit| (code.to_owned(), exit);
     let market = anyhow::Error::from(MarketError::Input("x".into()));
-    assert_eq!(class_of(&market.context("while doing")).exit_code(), 3);
+    assert_eq!(kind(market.context("while doing")), is("input", 3));
     let gone = MarketError::NotForSale {
         did: format!("did:op:{}", "0".repeat(64)).parse().unwrap(),
         why: String::new(),
     };
-    assert_eq!(class_of(&gone.into()).exit_code(), 6);
-    assert_eq!(class_of(&anyhow::anyhow!("unknown")).exit_code(), 1);
-    assert_eq!(class_of(&Wrong("x".into()).into()).exit_code(), 3);
+    assert_eq!(kind(gone.into()), is("not_for_sale", 6));
+    assert_eq!(kind(anyhow::anyhow!("unknown")), is("local", 1));
+    assert_eq!(kind(Wrong("x".into()).into()), is("input", 3));
+    let url = "nothing".to_owned();
+    let chain = anyhow::Error::from(ChainError::BadUrl { url, why: "x".into() });
+    assert_eq!(kind(chain.context("while connecting")), is("chain", 3));
+    let book = posthuman_chain::AddressBook::read(std::path::Path::new("/nowhere/address.json"));
+    assert_eq!(kind(book.unwrap_err().into()), is("addresses", 3));
+    assert_eq!(kind(Unverified("x".into()).into()), is("node_untrue", 4));
+}
+
+/// What the parser makes of a line.
+fn parsed(line: &str) -> Command {
+    let matches = command().try_get_matches_from(shell_words(line)).unwrap();
+    Cli::from_arg_matches(&matches).unwrap().command
+}
+
+/// A command that nothing listens to: what it refuses, it refuses before anything else.
+async fn refused(line: &str) -> String {
+    let context = Context {
+        settings: Settings::collect(&command().get_matches_from(["posthuman", "settings"]), |_| None)
+            .unwrap(),
+        json: false,
+    };
+    let error = run(parsed(line), &context).await.unwrap_err();
+    assert_eq!(kind_of(&error).1.exit_code(), 3, "{error:#}");
+    full_text(error.as_ref())
+}
+
+#[tokio::test]
+async fn nobody_pays_twice_for_an_order_they_have() {
+    let did = format!("did:op:{}", "0".repeat(64));
+    let order = format!("8996:0x{}:3", "1".repeat(64));
+    let line = format!("posthuman order train {did} --text nowhere.txt --name M2 --order {order}");
+    let sentence = refused(&line).await;
+    assert!(sentence.contains(&format!("posthuman train {did}")), "{sentence}");
+    assert!(sentence.contains(&format!("--renew {order}")), "{sentence}");
+    let sentence = refused(&format!(
+        "posthuman order --renew {order} find 0x{}",
+        "1".repeat(64)
+    ))
+    .await;
+    assert!(sentence.contains("--renew"), "{sentence}");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
+    let did = format!("did:op:{}", "0".repeat(64));
+    let sentence = refused(&format!("posthuman infer {did} --prompt x --top-p 2")).await;
+    assert!(sentence.contains("parameters"), "{sentence}");
+    let sentence = refused(&format!("posthuman sell {did} --amount 2")).await;
+    assert!(sentence.contains("--price"), "{sentence}");
+    let line = format!(
+        "posthuman evaluate {did} --text x.txt --order 8996:0x{0}:0 --order 8996:0x{0}:1",
+        "1".repeat(64)
+    );
+    let sentence = refused(&line).await;
+    assert!(sentence.contains("2 orders"), "{sentence}");
 }
 
 #[test]
 fn an_error_tells_its_causes_once() {
     let error = anyhow::anyhow!("inner").context("outer");
-    assert_eq!(full_text(&error), "outer: inner");
+    assert_eq!(full_text(error.as_ref()), "outer: inner");
     let error = anyhow::anyhow!("inner").context("outer: inner");
-    assert_eq!(full_text(&error), "outer: inner");
+    assert_eq!(full_text(error.as_ref()), "outer: inner");
 }

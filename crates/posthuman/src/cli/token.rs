@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Wrong;
 use super::context::{self, Context};
 use super::output::{Report, facts};
+use crate::market::check_contracts;
 
 /// Any ERC-20 token: OCEAN, a datatoken, or an address.
 #[derive(Debug, clap::Args)]
@@ -107,6 +108,7 @@ struct Info {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         let chain = context.chain().await?;
+        let person = |text: &str| context::address(text, chain.id());
         match self.command {
             Command::Balance { token, of } => balance(context, &chain, &token, of.as_deref()).await,
             Command::Info { token } => info(context, &chain, &token).await,
@@ -117,31 +119,29 @@ impl Args {
             } => {
                 let address = resolve(context, &chain, &token).await?;
                 let token = chain.token(address);
-                let allowance = token
-                    .allowance(context::address(&owner)?, context::address(&spender)?)
-                    .await?;
+                let (owner, spender) = (person(&owner)?, person(&spender)?);
+                let allowance = token.allowance(owner, spender).await?;
                 amount_report(Amount(allowance), token.decimals().await?, address)
             }
             Command::Transfer { token, to, amount } if token == "ether" => {
                 let wei = context::tokens(&amount).map_err(Wrong)?;
-                send(context, &chain, Call::pay(context::address(&to)?, wei.0)).await
+                send(context, &chain, Call::pay(person(&to)?, wei.0)).await
             }
             Command::Transfer { token, to, amount } => {
+                let to = person(&to)?;
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                send(context, &chain, token.transfer(context::address(&to)?, amount)).await
+                let label = format!("sending {} to {to}", token.amount(amount).await?);
+                send(context, &chain, token.transfer(to, amount).with_label(label)).await
             }
             Command::Approve {
                 token,
                 spender,
                 amount,
             } => {
+                let spender = person(&spender)?;
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                send(
-                    context,
-                    &chain,
-                    token.approve(context::address(&spender)?, amount)?,
-                )
-                .await
+                let label = format!("approving {} for {spender}", token.amount(amount).await?);
+                send(context, &chain, token.approve(spender, amount)?.with_label(label)).await
             }
             Command::TransferFrom {
                 token,
@@ -149,16 +149,18 @@ impl Args {
                 to,
                 amount,
             } => {
+                let (from, to) = (person(&from)?, person(&to)?);
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                let call = token.transfer_from(context::address(&from)?, context::address(&to)?, amount);
+                let label = format!("moving {} from {from} to {to}", token.amount(amount).await?);
+                let call = token.transfer_from(from, to, amount).with_label(label);
                 send(context, &chain, call).await
             }
             Command::Mint { token, to, amount } => {
+                let to = person(&to)?;
                 let (token, amount) = token_and_amount(context, &chain, &token, &amount).await?;
-                let call = chain
-                    .datatoken(token.address())
-                    .mint(context::address(&to)?, amount);
-                send(context, &chain, call).await
+                let label = format!("minting {} for {to}", token.amount(amount).await?);
+                let call = chain.datatoken(token.address()).mint(to, amount);
+                send(context, &chain, call.with_label(label)).await
             }
         }
     }
@@ -166,7 +168,7 @@ impl Args {
 
 async fn balance(context: &Context, chain: &Chain, token: &str, of: Option<&str>) -> anyhow::Result<Report> {
     let of = match of {
-        Some(of) => context::address(of)?,
+        Some(of) => context::address(of, chain.id())?,
         None => context.wallet(chain.id()).await?.address(),
     };
     if token == "ether" {
@@ -225,7 +227,9 @@ async fn resolve(context: &Context, chain: &Chain, token: &str) -> anyhow::Resul
         return Ok(chain.ocean().address());
     }
     if let Ok(did) = token.parse::<Did>() {
-        return Ok(context.node()?.asset(&did).await?.datatoken);
+        let asset = context.node()?.asset(&did).await?;
+        check_contracts(chain, &did, &asset).await?;
+        return Ok(asset.datatoken);
     }
     let wrong = || {
         Wrong(format!(

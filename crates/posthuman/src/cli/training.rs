@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use posthuman_types::{Amount, Architecture, Did, OrderId, Publication, TrainParameters};
+use posthuman_types::{Amount, Architecture, Did, OrderId, Parameters, Publication, TrainParameters};
 
 use super::context::{Context, read_file, share, tokens};
 use super::listen::Watch;
 use super::output::{self, Report, facts};
 use super::plot;
-use crate::{Market, Text, Trained};
+use crate::{Market, Text, Trained, Work};
 
 const PLOT_WIDTH: usize = 60;
 const PLOT_HEIGHT: usize = 8;
@@ -102,6 +102,9 @@ pub(crate) struct TrainingArgs {
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     pub max_fee: Option<Amount>,
+    /// Only have it checked and say what it would cost.
+    #[arg(long, conflicts_with = "order")]
+    pub dry_run: bool,
     /// Go on with an order that was paid earlier; nothing is paid again.
     #[arg(long, value_name = "ORDER")]
     pub order: Option<OrderId>,
@@ -154,6 +157,17 @@ impl TrainingArgs {
             Target::Blank => market.info().blank.clone(),
         };
         let mut watch = Watch::new();
+        if self.dry_run {
+            let work = Work {
+                did,
+                texts,
+                parameters: Parameters::Train(parameters),
+            };
+            let offer = market.quote(work, &mut |event| watch.hear(&event)).await?;
+            watch.finish();
+            let json = serde_json::json!({ "quote": offer.quote });
+            return Report::new(facts(&super::order::costs(&offer)), &json);
+        }
         let trained = {
             let mut listener = |event: crate::Event<'_>| watch.hear(&event);
             match self.order {

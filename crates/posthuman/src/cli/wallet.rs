@@ -89,7 +89,7 @@ impl Args {
             Command::Fund { who, ocean, ether } => {
                 let chain = context.chain().await?;
                 let who = match who {
-                    Some(who) => context::address(&who)?,
+                    Some(who) => context::address(&who, chain.id())?,
                     None => context.wallet(chain.id()).await?.address(),
                 };
                 devnet::fund(&chain, who, ocean.0, ether.0).await?;

@@ -49,12 +49,12 @@ pub(super) async fn fine_tune(
         .await?;
     for payment in charlie.collect(parent, &mut listener).await? {
         let to: Vec<String> = payment.to.iter().map(|to| story.name(*to)).collect();
-        tell.line(format!(
-            "{} units of {} go to {}.",
-            payment.amount,
-            payment.token,
-            to.join(" and ")
-        ));
+        let amount = charlie
+            .chain()
+            .token(payment.token)
+            .amount(payment.amount.0)
+            .await?;
+        tell.line(format!("{amount} go to {}.", to.join(" and ")));
     }
     watch.finish();
     tell.line(format!(

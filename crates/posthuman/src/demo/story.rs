@@ -75,7 +75,7 @@ impl Story {
                 .collect(),
             names: people
                 .iter()
-                .map(|(name, market)| (market.address(), (*name).to_owned()))
+                .map(|(name, market)| (market.address(), capitalised(name)))
                 .collect(),
             models: Vec::new(),
             orders: Vec::new(),
@@ -185,4 +185,11 @@ impl Story {
             "seconds": self.seconds,
         })
     }
+}
+
+/// A key of the JSON object as the name of a person.
+fn capitalised(name: &str) -> String {
+    let mut letters = name.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Event, Listener, Market};
 use crate::MarketError;
-use crate::error::Shortage;
+use crate::error::{Excess, Shortage};
 
 /// Datatokens that were bought.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,15 +53,8 @@ impl Market {
         let asset = self.asset(did).await?;
         let (price, quote) = self.cheapest(&asset, datatokens).await?;
         let total = Amount(quote.total);
-        if let Some(limit) = limit
-            && total > limit
-        {
-            return Err(MarketError::TooExpensive {
-                what: format!("{datatokens} units of {did}"),
-                cost: total,
-                limit,
-            });
-        }
+        let what = format!("{} of the datatokens of {did}", datatokens.display_tokens(18));
+        self.check_limit(what, price.base_token, total, limit).await?;
         self.check_balance(
             "the purchase",
             price.base_token,
@@ -104,7 +97,8 @@ impl Market {
         Ok(Amount(quote.total))
     }
 
-    /// Only exchanges of the two contracts that the address book names are used, with the state the chain tells.
+    /// Only exchanges of the two contracts that the address book names are used, and of them those that take OCEAN,
+    /// since prices in different tokens cannot be compared; with the state the chain tells.
     async fn cheapest(
         &self,
         asset: &Asset,
@@ -122,7 +116,7 @@ impl Market {
             let Some(exchange) = contract.exchange(price.exchange).await? else {
                 continue;
             };
-            let fits = exchange.datatoken == asset.datatoken && exchange.base_token == price.base_token;
+            let fits = exchange.datatoken == asset.datatoken && exchange.base_token == book.ocean;
             if !fits || !exchange.active || exchange.datatoken_supply < datatokens.0 {
                 continue;
             }
@@ -133,6 +127,7 @@ impl Market {
                 best = Some((
                     Price {
                         owner: exchange.owner,
+                        base_token: exchange.base_token,
                         ..price.clone()
                     },
                     quote,
@@ -140,16 +135,36 @@ impl Market {
             }
         }
         best.ok_or_else(|| {
+            let wanted = datatokens.display_tokens(18);
             let why = if asset.prices.is_empty() {
                 String::new()
             } else {
-                format!(": nobody offers {datatokens} units now")
+                format!(": nobody offers {wanted} of its datatokens for OCEAN now")
             };
             MarketError::NotForSale {
                 did: asset.did.clone(),
                 why,
             }
         })
+    }
+
+    /// Refuses what costs more than the caller allowed.
+    pub(super) async fn check_limit(
+        &self,
+        what: String,
+        token: Address,
+        cost: Amount,
+        limit: Option<Amount>,
+    ) -> Result<(), MarketError> {
+        let Some(limit) = limit.filter(|limit| cost > *limit) else {
+            return Ok(());
+        };
+        let token = self.chain.token(token);
+        Err(MarketError::TooExpensive(Box::new(Excess {
+            what,
+            cost: token.amount(cost.0).await?,
+            limit: token.amount(limit.0).await?,
+        })))
     }
 
     pub(super) async fn check_balance(
@@ -159,7 +174,8 @@ impl Market {
         need: Amount,
         remedy: &str,
     ) -> Result<(), MarketError> {
-        let have: U256 = self.chain.token(token).balance_of(self.address()).await?;
+        let erc20 = self.chain.token(token);
+        let have: U256 = erc20.balance_of(self.address()).await?;
         if have >= need.0 {
             return Ok(());
         }
@@ -167,8 +183,8 @@ impl Market {
             what,
             token,
             holder: self.address(),
-            need,
-            have: Amount(have),
+            need: erc20.amount(need.0).await?,
+            have: erc20.amount(have).await?,
             remedy: remedy.to_owned(),
         })))
     }
@@ -179,8 +195,13 @@ impl Market {
         listener: &mut Listener<'_>,
     ) -> Result<posthuman_chain::Receipt, MarketError> {
         let label = call.label.clone();
-        let receipt = self.chain.send(&self.wallet, call).await?;
-        listener(Event::Sent { label: &label });
-        Ok(receipt)
+        let mut announce = |transaction| {
+            let label = &label;
+            listener(Event::Sent { label, transaction });
+        };
+        Ok(self
+            .chain
+            .send_announced(&self.wallet, call, &mut announce)
+            .await?)
     }
 }

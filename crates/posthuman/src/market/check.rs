@@ -1,7 +1,7 @@
 //! What a node says, compared with the chain, before anything is paid.
 
 use posthuman_assets::{decode_address, decode_commitment, did_for};
-use posthuman_chain::provider_fee_signer;
+use posthuman_chain::{Chain, provider_fee_signer};
 use posthuman_types::api::{Asset, AssetKind, Quote};
 use posthuman_types::order::QuoteBinding;
 use posthuman_types::{Did, InputManifest, Operation};
@@ -17,6 +17,7 @@ impl Market {
         same("the node's factory", info.contracts.factory, book.nft_factory)?;
         same("the node's router", info.contracts.router, book.router)?;
         same("the node's exchange", info.contracts.exchange, book.fixed_price)?;
+        same("the node's base token", info.base_token, book.ocean)?;
         if let Some(resale) = book.fixed_price_resale {
             same(
                 "the node's resale exchange",
@@ -34,16 +35,8 @@ impl Market {
 
     /// An asset's contracts, and for a model its node and commitment.
     pub(super) async fn check_asset(&self, did: &Did, asset: &Asset) -> Result<(), MarketError> {
-        same("the asset's DID", &asset.did, did)?;
-        same("the asset's data NFT", &did_for(asset.nft, self.chain.id()), did)?;
+        check_contracts(&self.chain, did, asset).await?;
         let nft = self.chain.nft(asset.nft);
-        if !nft.datatokens().await?.contains(&asset.datatoken) {
-            let detail = format!(
-                "the data NFT {} knows no datatoken {}",
-                asset.nft, asset.datatoken
-            );
-            return Err(untrue("the asset's datatoken", detail));
-        }
         if asset.kind != AssetKind::Model {
             return Ok(());
         }
@@ -115,6 +108,25 @@ impl Market {
         }
         Ok(())
     }
+}
+
+/// An asset's DID, which its data NFT makes, and its datatoken, which the data NFT knows.
+pub(crate) async fn check_contracts(chain: &Chain, did: &Did, asset: &Asset) -> Result<(), MarketError> {
+    same("the asset's DID", &asset.did, did)?;
+    same("the asset's data NFT", &did_for(asset.nft, chain.id()), did)?;
+    if !chain
+        .nft(asset.nft)
+        .datatokens()
+        .await?
+        .contains(&asset.datatoken)
+    {
+        let detail = format!(
+            "the data NFT {} knows no datatoken {}",
+            asset.nft, asset.datatoken
+        );
+        return Err(untrue("the asset's datatoken", detail));
+    }
+    Ok(())
 }
 
 fn same<T: PartialEq + std::fmt::Display>(what: &'static str, told: T, found: T) -> Result<(), MarketError> {

@@ -1,13 +1,12 @@
 //! Paying out what a model earned, up its line. Anyone may do it; the destinations are fixed on the chain.
 
+use std::collections::BTreeSet;
+
 use posthuman_types::{Address, Amount, B256, Did, U256};
 use serde::Serialize;
 
 use super::{Listener, Market};
 use crate::MarketError;
-
-/// Splitters that are followed upwards: more generations than any line here has.
-const DEEPEST: usize = 64;
 
 /// One payment out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,9 +48,14 @@ impl Market {
                 tokens.push(state.base_token);
             }
             if !state.base_balance.is_zero() {
-                let receipt = self
-                    .send_call(exchange.collect(id, state.base_balance), listener)
+                let shown = self
+                    .chain
+                    .token(state.base_token)
+                    .amount(state.base_balance)
                     .await?;
+                let call = exchange.collect(id, state.base_balance);
+                let call = call.with_label(format!("paying out {shown} of exchange {id}"));
+                let receipt = self.send_call(call, listener).await?;
                 collected.push(Collected {
                     from: contract,
                     token: state.base_token,
@@ -76,10 +80,9 @@ impl Market {
         collected: &mut Vec<Collected>,
         listener: &mut Listener<'_>,
     ) -> Result<(), MarketError> {
-        let mut next = vec![first];
-        for _ in 0..DEEPEST {
-            let Some(address) = next.pop() else { return Ok(()) };
-            if !self.chain.is_contract(address).await? {
+        let (mut next, mut seen) = (vec![first], BTreeSet::new());
+        while let Some(address) = next.pop() {
+            if !seen.insert(address) || !self.chain.is_contract(address).await? {
                 continue;
             }
             let splitter = self.chain.splitter(address);

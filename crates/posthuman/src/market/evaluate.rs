@@ -1,7 +1,7 @@
 //! Evaluation: a text and a model in, a score out.
 
 use posthuman_types::api::Job;
-use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Parameters, SignedReceipt, keccak256};
+use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Parameters, SignedReceipt};
 use serde::{Deserialize, Serialize};
 
 use super::{Listener, Market, Text, Work};
@@ -104,7 +104,7 @@ impl Market {
 
     async fn evaluation(&self, did: &Did, job: Job) -> Result<Evaluation, MarketError> {
         let receipt = self.receipt(job.id).await?;
-        let bytes = self.output(&job, OUTPUT).await?;
+        let bytes = self.receipted_output(&job, &receipt, OUTPUT).await?;
         let output = serde_json::from_slice(&bytes).map_err(|error| MarketError::Strange {
             url: self.node.url().to_owned(),
             what: OUTPUT.to_owned(),
@@ -116,28 +116,5 @@ impl Market {
             output,
             receipt,
         })
-    }
-
-    /// One output file of a job, checked against the digest that the job names.
-    ///
-    /// # Errors
-    /// The node's own error, or other bytes than the digest promises.
-    pub async fn output(&self, job: &Job, name: &str) -> Result<Vec<u8>, MarketError> {
-        let bytes = self.node.output(job.id, name).await?;
-        let digest = job
-            .outputs
-            .iter()
-            .find(|output| output.name == name)
-            .map(|output| output.digest);
-        match digest {
-            Some(digest) if digest != keccak256(&bytes) => {
-                let detail = format!("`{name}` of job {} has other bytes than its digest says", job.id);
-                Err(MarketError::Untrue {
-                    what: "an output",
-                    detail,
-                })
-            }
-            _ => Ok(bytes),
-        }
     }
 }

@@ -25,10 +25,7 @@ impl Market {
         publication: Publication,
         listener: &mut Listener<'_>,
     ) -> Result<ImportedModel, MarketError> {
-        if publication.parent_share_bps.is_none() || publication.price.is_none() {
-            let message = "a root of a line needs the share that its children owe and a price; give --share and --price";
-            return Err(MarketError::Input(message.to_owned()));
-        }
+        check_root(&publication)?;
         let config = self.upload_part(folder, CONFIG, listener).await?;
         let tokenizer = self.upload_part(folder, TOKENIZER, listener).await?;
         let weights = self.upload_part(folder, WEIGHTS, listener).await?;
@@ -59,4 +56,14 @@ impl Market {
         let mut progress = |sent, total| listener(Event::Uploading { name, sent, total });
         self.node.upload_file(&folder.join(name), &mut progress).await
     }
+}
+
+/// A root has no parent to take its share from, and a price since it is minted for whoever pays.
+pub(crate) fn check_root(publication: &Publication) -> Result<(), MarketError> {
+    if publication.parent_share_bps.is_some() && publication.price.is_some() {
+        return Ok(());
+    }
+    let message =
+        "a root of a line needs the share that its children owe and a price; give --share and --price";
+    Err(MarketError::Input(message.to_owned()))
 }

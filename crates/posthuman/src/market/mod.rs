@@ -11,6 +11,7 @@ mod evaluate;
 mod import;
 mod job;
 mod order;
+mod output;
 mod sell;
 mod session;
 mod train;
@@ -24,12 +25,18 @@ use posthuman_chain::{AddressBook, Chain, Wallet};
 use posthuman_types::api::{
     Asset, AssetPage, AssetQuery, Job, JobEvent, JobPage, Lineage, NodeInfo, Quote, Royalties,
 };
-use posthuman_types::{Address, Did, Input, JobId, OrderId, SignedReceipt};
+use posthuman_types::{Address, B256, Did, Input, JobId, OrderId, SignedReceipt};
 
 pub use buy::Purchase;
+#[cfg(feature = "cli")]
+pub(crate) use check::check_contracts;
 pub use collect::Collected;
 pub use evaluate::{Evaluation, EvaluationOutput, Segment};
+#[cfg(feature = "cli")]
+pub(crate) use import::check_root;
 pub use order::{Offer, Work};
+#[cfg(feature = "cli")]
+pub(crate) use output::check_output;
 pub use sell::Selling;
 #[cfg(feature = "cli")]
 pub(crate) use session::session_parameters;
@@ -122,10 +129,12 @@ pub enum Event<'a> {
     },
     /// The node's offer, checked; nothing is paid yet.
     Quoted(&'a Quote),
-    /// A transaction was mined.
+    /// A transaction is signed and goes out now.
     Sent {
-        /// What it did.
+        /// What it does.
         label: &'a str,
+        /// Its hash, by which it can be looked for if no answer comes; see [`Market::orders_in`].
+        transaction: B256,
     },
     /// The order is paid. With its id the work can be started again after a crash, without paying again.
     Ordered(OrderId),

@@ -1,11 +1,12 @@
 //! From a question to a paid order.
 
 use posthuman_chain::MarketFee;
-use posthuman_types::api::{InputReference, Quote, QuoteRequest};
+use posthuman_types::api::{InputReference, OrderState, Quote, QuoteRequest};
 use posthuman_types::{Amount, Did, InputManifest, Operation, OrderId, Parameters};
 
 use super::{Event, Listener, Market, Text};
 use crate::MarketError;
+use crate::error::ForeignFee;
 
 /// What is asked of an asset.
 #[derive(Clone, Debug)]
@@ -96,7 +97,8 @@ impl Market {
     /// order was mined, or had paid for another order. The datatoken is not spent again; start on the order afterwards.
     ///
     /// # Errors
-    /// A fee over `limit`, too little balance, or a refusal by the chain.
+    /// An order of somebody else or for something else, one that is used, a fee over `limit`, too little balance, or a
+    /// refusal by the chain.
     pub async fn renew(
         &self,
         order: OrderId,
@@ -104,6 +106,7 @@ impl Market {
         limit: Option<Amount>,
         listener: &mut Listener<'_>,
     ) -> Result<(), MarketError> {
+        self.check_renewable(order, &offer.quote).await?;
         self.approve_fee(offer, limit, listener).await?;
         let datatoken = self.chain.datatoken(offer.quote.datatoken);
         let call = datatoken.reuse_order(order.transaction, &offer.quote.provider_fee);
@@ -112,7 +115,39 @@ impl Market {
         Ok(())
     }
 
-    /// Allows the datatoken contract exactly the fees that are due.
+    /// The contract renews any order for anyone; the node then accepts only what is checked here.
+    async fn check_renewable(&self, order: OrderId, quote: &Quote) -> Result<(), MarketError> {
+        let wrong = |why: String| {
+            let message = format!("order {order} cannot be renewed for this: {why}; nothing was paid");
+            Err(MarketError::Input(message))
+        };
+        let Some(record) = self.chain.order(&order).await? else {
+            return wrong("the chain has no such order".to_owned());
+        };
+        if record.consumer != self.address() {
+            return wrong(format!("it is of {}, not of you", record.consumer));
+        }
+        if record.datatoken != quote.datatoken {
+            let (spent, named) = (record.datatoken, quote.datatoken);
+            return wrong(format!(
+                "it spent a datatoken of {spent}, and the asset's is {named}"
+            ));
+        }
+        if record.service_index != quote.service_index {
+            let bought = Operation::from_service_index(record.service_index);
+            let bought = bought.map_or("something else", Operation::as_str);
+            return wrong(format!("it is for {bought}, not for {}", quote.operation));
+        }
+        match self.node.order(&order).await {
+            Ok(known) if known.state == OrderState::Used => wrong("it is used up".to_owned()),
+            Ok(_) => Ok(()),
+            // A node knows an order from its first job on.
+            Err(MarketError::Node(answer)) if answer.code == "order_not_found" => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Allows the datatoken contract exactly the provider's fee, and sees that no other is due.
     async fn approve_fee(
         &self,
         offer: &Offer,
@@ -120,24 +155,27 @@ impl Market {
         listener: &mut Listener<'_>,
     ) -> Result<(), MarketError> {
         let (quote, fee) = (&offer.quote, &offer.quote.provider_fee);
-        if let Some(limit) = limit
-            && fee.amount > limit
-        {
-            let what = format!("the provider fee of {} on {}", quote.operation, quote.did);
-            return Err(MarketError::TooExpensive {
-                what,
-                cost: fee.amount,
-                limit,
-            });
+        let what = format!("the provider fee of {} on {}", quote.operation, quote.did);
+        self.check_limit(what, fee.token, fee.amount, limit).await?;
+        let datatoken = self.chain.datatoken(quote.datatoken);
+        let foreign = datatoken.publishing_market_fee().await?;
+        if foreign.is_due() {
+            return Err(MarketError::MarketFee(Box::new(ForeignFee {
+                datatoken: quote.datatoken,
+                fee: self.chain.token(foreign.token).amount(foreign.amount).await?,
+                receiver: foreign.address,
+            })));
         }
         let fund = "get some of it (on a devnet: `posthuman wallet fund`)";
         self.check_balance("the provider fee", fee.token, fee.amount, fund)
             .await?;
-        let datatoken = self.chain.datatoken(quote.datatoken);
-        for approval in datatoken
-            .order_approvals(self.address(), fee, &MarketFee::NONE)
-            .await?
-        {
+        // Not what the datatoken may ask for by now: a fee that came up meanwhile is refused for lack of an allowance.
+        let approval = self
+            .chain
+            .token(fee.token)
+            .exact_allowance(self.address(), quote.datatoken, fee.amount.0)
+            .await?;
+        if let Some(approval) = approval {
             self.send_call(approval, listener).await?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use posthuman_chain::FixedRate;
 use posthuman_types::api::{OpenSale, Sale};
-use posthuman_types::{Address, Amount, B256, Did};
+use posthuman_types::{Address, Amount, B256, Did, U256};
 use serde::Serialize;
 
 use super::{Listener, Market};
@@ -15,11 +15,14 @@ pub struct Selling {
     pub sale: Sale,
     /// How many the exchange may now take from the seller, in base units.
     pub offered: Amount,
+    /// The price of the same exchange until now, if it was another.
+    pub former_price: Option<Amount>,
 }
 
 impl Market {
     /// Asks the node for the exchange on which the user sells datatokens of an asset, at `price` base units of the base
-    /// token for a whole one, and checks it on the chain. Nothing can be taken yet.
+    /// token for a whole one, and checks it on the chain. An exchange of the user's at another price gets this one.
+    /// Nothing more can be taken yet.
     ///
     /// # Errors
     /// The node's own error, or an exchange that is not what was asked for.
@@ -58,7 +61,8 @@ impl Market {
         if exchange.datatoken != asset.datatoken || exchange.rate != price.0 || exchange.with_mint {
             return Err(untrue(format!(
                 "it sells {} at {}",
-                exchange.datatoken, exchange.rate
+                exchange.datatoken,
+                Amount(exchange.rate).display_tokens(18)
             )));
         }
         Ok(sale)
@@ -76,6 +80,13 @@ impl Market {
         price: Amount,
         listener: &mut Listener<'_>,
     ) -> Result<Selling, MarketError> {
+        let resale = self.chain.resale()?;
+        let asset = self.asset(did).await?;
+        let id = FixedRate::exchange_id(self.chain.address_book().ocean, asset.datatoken);
+        let before = resale.exchange(id).await?;
+        let former_price = before
+            .filter(|exchange| exchange.owner == self.address() && exchange.rate != price.0)
+            .map(|exchange| Amount(exchange.rate));
         let sale = self.open_sale(did, price).await?;
         self.check_balance(
             "the sale",
@@ -94,7 +105,27 @@ impl Market {
         Ok(Selling {
             sale,
             offered: datatokens,
+            former_price,
         })
+    }
+
+    /// Takes an offer back: the exchange may take nothing any more. Tells whether there was anything to take back.
+    ///
+    /// # Errors
+    /// No answer, or a refusal by the chain.
+    pub async fn withdraw_sale(&self, did: &Did, listener: &mut Listener<'_>) -> Result<bool, MarketError> {
+        let asset = self.asset(did).await?;
+        let contract = self.chain.address_book().resale()?;
+        let token = self.chain.token(asset.datatoken);
+        let approval = token
+            .exact_allowance(self.address(), contract, U256::ZERO)
+            .await?;
+        let Some(approval) = approval else {
+            return Ok(false);
+        };
+        let label = format!("withdrawing the offer of datatokens of {did}");
+        self.send_call(approval.with_label(label), listener).await?;
+        Ok(true)
     }
 
     /// Gives datatokens away.
@@ -116,8 +147,22 @@ impl Market {
             "send no more than you hold",
         )
         .await?;
-        let call = self.chain.token(asset.datatoken).transfer(to, datatokens.0);
+        let token = self.chain.token(asset.datatoken);
+        let shown = token.amount(datatokens.0).await?;
+        let call = token.transfer(to, datatokens.0);
+        let call = call.with_label(format!("sending {shown} to {to}"));
         Ok(self.send_call(call, listener).await?.transaction)
+    }
+
+    /// Refuses unless the user holds a datatoken for each of so many orders.
+    ///
+    /// # Errors
+    /// Too small a balance, the node's own error, or no answer.
+    pub async fn check_holding(&self, did: &Did, orders: u64) -> Result<(), MarketError> {
+        let asset = self.asset(did).await?;
+        let buy = format!("buy what is missing with `posthuman buy {did}`; nothing was paid");
+        self.check_balance("the work", asset.datatoken, Amount::tokens(orders), &buy)
+            .await
     }
 
     /// What the user holds of an asset's datatoken, in base units.

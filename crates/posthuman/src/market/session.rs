@@ -184,7 +184,7 @@ impl Session<'_> {
         };
         let job = market.wait(job.id, Goal::Receipted, &mut listener).await?;
         let receipt = market.receipt(job.id).await?;
-        let answer = market.node.output(job.id, ANSWER).await?;
+        let answer = market.receipted_output(&job, &receipt, ANSWER).await?;
         self.turn += 1;
         self.previous = receipt.receipt.digest();
         self.used += receipt.receipt.usage.counted(Operation::Infer);

@@ -11,6 +11,7 @@ use posthuman_types::{Commitment, JobSpec, ObjectId, Receipt, Statement};
 
 use super::Check;
 use crate::MarketError;
+use crate::error::full_text;
 
 /// Where the node that ran the job keeps it, and how to run it.
 #[derive(Debug)]
@@ -160,14 +161,4 @@ fn local(what: String, source: impl std::error::Error + Send + Sync + 'static) -
         what,
         source: Box::new(source),
     }
-}
-
-fn full_text(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
