@@ -26,6 +26,7 @@ use crate::vault::{Secret, Vault, VaultError};
 
 pub use outcome::{Finished, Outcome};
 
+use drain::DrainError;
 use outcome::Ended;
 use process::WorkerProcess;
 
@@ -167,10 +168,14 @@ pub(crate) fn run(
     // A worker that died at once is noticed below.
     let _ = protocol::write_line(&mut process.commands, &LauncherMessage::Start(start));
     let ended = thread::scope(|scope| {
-        let fed = scope.spawn(|| or_kill(feed::feed(run, &keys, pipes.keys, pipes.input), control.0));
-        let drained = scope.spawn(|| or_kill(drain::drain(run, &keys, pipes.output, &teller), control.0));
+        let fed = scope.spawn(|| or_kill(feed::feed(run, &keys, pipes.keys, pipes.input), |_| false, control.0));
+        let drained = scope.spawn(|| {
+            let drained = drain::drain(run, &keys, pipes.output, &teller);
+            or_kill(drained, DrainError::is_cut_off, control.0)
+        });
         let said = scope.spawn(|| {
-            let said = or_kill(listen(pipes.messages, &teller), control.0);
+            let said = listen(pipes.messages, &teller);
+            let said = or_kill(said, ProtocolError::is_cut_off, control.0);
             let _ = control.0.send(Control::Closed);
             said
         });
@@ -276,9 +281,14 @@ fn listen(messages: impl io::Read, teller: &Teller) -> Result<Option<Ending>, Pr
     Ok(ending)
 }
 
-/// A thread that fails takes the worker with it, which would otherwise wait for it for ever.
-fn or_kill<T, E>(result: Result<T, E>, control: &Sender<Control>) -> Result<T, E> {
-    if result.is_err() {
+/// A thread that fails takes the worker with it, which would otherwise wait for it for ever. Not so where the worker's
+/// own end cut the stream off: how it ended says what became of the job.
+fn or_kill<T, E>(
+    result: Result<T, E>,
+    is_cut_off: impl FnOnce(&E) -> bool,
+    control: &Sender<Control>,
+) -> Result<T, E> {
+    if result.as_ref().is_err_and(|error| !is_cut_off(error)) {
         let _ = control.send(Control::Abort);
     }
     result

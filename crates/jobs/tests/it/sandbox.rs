@@ -11,6 +11,19 @@ fn keystore(folder: &Path) -> std::path::PathBuf {
     path
 }
 
+/// Runs a line of shell. What is written there can be executed at once: a program that this process had open for
+/// writing could be busy in a child that another thread is just forking.
+fn elsewhere(line: &str, arguments: &[&std::ffi::OsStr]) {
+    let shell = Command::new("sh").args(["-c", line, "sh"]).args(arguments).status();
+    assert!(shell.unwrap().success(), "{line}");
+}
+
+/// Neither a core dump nor another process of the same user gets at what the node and the worker hold in memory.
+#[test]
+fn what_holds_keys_is_hidden() {
+    assert!(Command::new(WORKER).arg("hide").status().unwrap().success());
+}
+
 #[test]
 fn a_worker_is_refused_everything_it_does_not_need() {
     let folder = tempfile::tempdir().unwrap();
@@ -20,21 +33,19 @@ fn a_worker_is_refused_everything_it_does_not_need() {
 /// Without the sandbox the same attempts succeed: they are real ones.
 #[test]
 fn without_the_sandbox_the_attempts_succeed() {
-    use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     // The probe has no way to switch the sandbox off; a program in between does it here.
     let script = folder.path().join("worker");
-    std::fs::write(
-        &script,
-        format!("#!/bin/sh\nshift 2\nexec {WORKER} worker --unsafe-no-sandbox --probe \"$@\"\n"),
-    )
-    .unwrap();
-    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text = format!("#!/bin/sh\nshift 2\nexec {WORKER} worker --unsafe-no-sandbox --probe \"$@\"\n");
+    elsewhere(
+        "printf %s \"$1\" > \"$2\" && chmod 755 \"$2\"",
+        &[text.as_ref(), script.as_os_str()],
+    );
     let error = probe(&script, &keystore(folder.path())).unwrap_err();
     let SandboxUnavailable::Leaks { allowed } = &error else {
         panic!("{error}")
     };
-    for attempt in [
+    let mut real = vec![
         "open a TCP connection",
         "open a Unix socket",
         "make a pair of sockets",
@@ -42,12 +53,17 @@ fn without_the_sandbox_the_attempts_succeed() {
         "write a file outside its job",
         "read the keystore",
         "read the environment of the node",
-        "open the memory of the node",
         "read the memory map of the node",
         "list processes",
         "signal the node",
         "start a program",
-    ] {
+    ];
+    // Where Yama keeps a process from its parent's memory, no sandbox is needed for that.
+    let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    if yama.map_or(true, |scope| scope.trim() == "0") {
+        real.push("open the memory of the node");
+    }
+    for attempt in real {
         assert!(
             allowed.iter().any(|name| name == attempt),
             "{attempt} is no real attempt: {allowed:?}"
@@ -66,7 +82,7 @@ fn an_ordinary_user_is_isolated_as_well() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let worker = folder.path().join("posthuman");
-    std::fs::copy(WORKER, &worker).unwrap();
+    elsewhere("cp \"$1\" \"$2\"", &[WORKER.as_ref(), worker.as_os_str()]);
     for path in [folder.path(), &worker] {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }

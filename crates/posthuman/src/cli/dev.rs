@@ -25,6 +25,7 @@ pub(crate) struct Args {}
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
+        posthuman_jobs::sandbox::hide_memory()?;
         let stop = stop_signal()?;
         let data: PathBuf = context.settings.require("data", "the data folder")?;
         let data = std::path::absolute(data)?;
