@@ -21,8 +21,8 @@ use posthuman_types::{ErrorClass, ObjectId, Progress};
 
 use crate::protocol::{self, Ending, LauncherMessage, ProtocolError, Start, WorkerMessage};
 use crate::stage::{StageError, StageInput};
-use crate::task::Task;
-use crate::vault::{Secret, Vault, VaultError};
+use crate::task::{FailureCode, Task};
+use crate::vault::{Secret, Vault, VaultError, is_full};
 
 pub use outcome::{Finished, Outcome};
 
@@ -130,6 +130,16 @@ impl LaunchError {
             Self::Lost => ErrorClass::Bug,
         }
     }
+
+    /// The public code: that of a [`crate::task::FailureCode`] or a [`crate::task::RefusalCode`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stage(error) => error.code(),
+            Self::Vault(error) => outcome::vault_code(error).as_str(),
+            Self::Directory { source, .. } if is_full(source) => FailureCode::DiskFull.as_str(),
+            Self::Directory { .. } | Self::Spawn { .. } | Self::Lost => FailureCode::Internal.as_str(),
+        }
+    }
 }
 
 /// What the owner of a run, or one of its threads, wants of it.
@@ -168,7 +178,13 @@ pub(crate) fn run(
     // A worker that died at once is noticed below.
     let _ = protocol::write_line(&mut process.commands, &LauncherMessage::Start(start));
     let ended = thread::scope(|scope| {
-        let fed = scope.spawn(|| or_kill(feed::feed(run, &keys, pipes.keys, pipes.input), |_| false, control.0));
+        let fed = scope.spawn(|| {
+            or_kill(
+                feed::feed(run, &keys, pipes.keys, pipes.input),
+                |_| false,
+                control.0,
+            )
+        });
         let drained = scope.spawn(|| {
             let drained = drain::drain(run, &keys, pipes.output, &teller);
             or_kill(drained, DrainError::is_cut_off, control.0)

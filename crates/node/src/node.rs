@@ -43,6 +43,8 @@ pub struct Node {
     pub(crate) clock: Clock,
     /// Held while an upload is put together, one at a time.
     pub(crate) assembling: Arc<tokio::sync::Mutex<()>>,
+    /// The turns of workers that nobody has paid for.
+    pub(crate) unpaid: tokio::sync::Semaphore,
     /// Says that something may be due: a job was admitted or has a result.
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) settle: tokio::sync::Notify,
@@ -187,6 +189,7 @@ async fn open(
         running: Running::default(),
         metrics: Metrics::new(),
         assembling: Arc::default(),
+        unpaid: crate::unpaid::turns(),
         wake: tokio::sync::Notify::new(),
         settle: tokio::sync::Notify::new(),
         options,

@@ -246,6 +246,7 @@ impl Node {
         {
             self.vault.commit(object)?;
         }
+        self.metrics.count_result(&applied.job);
         self.perform(applied.actions).await;
         Ok(())
     }

@@ -168,7 +168,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let held = Lock::take(folder.path()).unwrap();
         let shared_as_by_a_fork = held.0.try_clone().unwrap();
-        assert!(matches!(Lock::take(folder.path()), Err(VaultError::Locked { .. })));
+        assert!(matches!(
+            Lock::take(folder.path()),
+            Err(VaultError::Locked { .. })
+        ));
         drop(held);
         drop(Lock::take(folder.path()).unwrap());
         drop(shared_as_by_a_fork);

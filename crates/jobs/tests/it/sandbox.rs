@@ -14,7 +14,10 @@ fn keystore(folder: &Path) -> std::path::PathBuf {
 /// Runs a line of shell. What is written there can be executed at once: a program that this process had open for
 /// writing could be busy in a child that another thread is just forking.
 fn elsewhere(line: &str, arguments: &[&std::ffi::OsStr]) {
-    let shell = Command::new("sh").args(["-c", line, "sh"]).args(arguments).status();
+    let shell = Command::new("sh")
+        .args(["-c", line, "sh"])
+        .args(arguments)
+        .status();
     assert!(shell.unwrap().success(), "{line}");
 }
 

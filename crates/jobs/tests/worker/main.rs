@@ -15,7 +15,10 @@ use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault, VaultError};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
-    if arguments.next().is_some_and(|name| Path::new(&name).ends_with("dies-while-writing")) {
+    if arguments
+        .next()
+        .is_some_and(|name| Path::new(&name).ends_with("dies-while-writing"))
+    {
         die_while_writing();
     }
     match arguments.next() {
@@ -40,7 +43,9 @@ fn die_while_writing() -> ! {
     let start: serde_json::Value = serde_json::from_str(&line).expect("the start");
     let output = format!("/proc/self/fd/{}", start["descriptors"][2]);
     fs::write(output, [0; 5]).expect("writing half a frame");
-    std::io::stdout().write_all(b"{\"v\":1,").expect("writing half a line");
+    std::io::stdout()
+        .write_all(b"{\"v\":1,")
+        .expect("writing half a line");
     std::io::stdout().flush().expect("writing half a line");
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     std::process::abort()
@@ -51,7 +56,11 @@ fn hide() -> ExitCode {
     let hidden = posthuman_jobs::sandbox::hide_memory().is_ok()
         && rustix::process::getrlimit(rustix::process::Resource::Core).maximum == Some(0)
         && rustix::process::dumpable_behavior() == Ok(rustix::process::DumpableBehavior::NotDumpable);
-    if hidden { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if hidden {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// `launch FOLDER`: runs the task in `FOLDER/task.json` on `FOLDER/text`, as a node would.

@@ -207,10 +207,7 @@ mod tests {
         std::fs::write(root.join("objects").join(format!("{object}.json")), "{").unwrap();
         let found = check(&root, key).unwrap().remove(0);
         let damage = found.damage.unwrap();
-        assert!(
-            found.object == object && damage.contains("manifest"),
-            "{damage}"
-        );
+        assert!(found.object == object && damage.contains("manifest"), "{damage}");
     }
 
     #[test]
