@@ -60,6 +60,7 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
             })
             .await
             .unwrap();
+        writes_no_core_dump(market.node().process().id());
         let bob = market.person(Person::Bob).await.unwrap();
         let (offer, order) = pay(&bob, long_work(&ground.root.did, 1_200)).await;
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
@@ -115,6 +116,16 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
         market.stop_node().unwrap();
         crate::break_points::audit::vault(market.data()).await.unwrap();
     });
+}
+
+/// A core dump of the node would hold its keys.
+fn writes_no_core_dump(node: u32) {
+    let limits = std::fs::read_to_string(format!("/proc/{node}/limits")).unwrap();
+    let mut core = limits
+        .lines()
+        .filter(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.next().unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
 }
 
 fn step_of(job: &Job) -> u32 {
