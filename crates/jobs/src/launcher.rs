@@ -21,11 +21,12 @@ use posthuman_types::{ErrorClass, ObjectId, Progress};
 
 use crate::protocol::{self, Ending, LauncherMessage, ProtocolError, Start, WorkerMessage};
 use crate::stage::{StageError, StageInput};
-use crate::task::Task;
-use crate::vault::{Secret, Vault, VaultError};
+use crate::task::{FailureCode, Task};
+use crate::vault::{Secret, Vault, VaultError, is_full};
 
 pub use outcome::{Finished, Outcome};
 
+use drain::DrainError;
 use outcome::Ended;
 use process::WorkerProcess;
 
@@ -129,6 +130,16 @@ impl LaunchError {
             Self::Lost => ErrorClass::Bug,
         }
     }
+
+    /// The public code: that of a [`crate::task::FailureCode`] or a [`crate::task::RefusalCode`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Stage(error) => error.code(),
+            Self::Vault(error) => outcome::vault_code(error).as_str(),
+            Self::Directory { source, .. } if is_full(source) => FailureCode::DiskFull.as_str(),
+            Self::Directory { .. } | Self::Spawn { .. } | Self::Lost => FailureCode::Internal.as_str(),
+        }
+    }
 }
 
 /// What the owner of a run, or one of its threads, wants of it.
@@ -167,10 +178,20 @@ pub(crate) fn run(
     // A worker that died at once is noticed below.
     let _ = protocol::write_line(&mut process.commands, &LauncherMessage::Start(start));
     let ended = thread::scope(|scope| {
-        let fed = scope.spawn(|| or_kill(feed::feed(run, &keys, pipes.keys, pipes.input), control.0));
-        let drained = scope.spawn(|| or_kill(drain::drain(run, &keys, pipes.output, &teller), control.0));
+        let fed = scope.spawn(|| {
+            or_kill(
+                feed::feed(run, &keys, pipes.keys, pipes.input),
+                |_| false,
+                control.0,
+            )
+        });
+        let drained = scope.spawn(|| {
+            let drained = drain::drain(run, &keys, pipes.output, &teller);
+            or_kill(drained, DrainError::is_cut_off, control.0)
+        });
         let said = scope.spawn(|| {
-            let said = or_kill(listen(pipes.messages, &teller), control.0);
+            let said = listen(pipes.messages, &teller);
+            let said = or_kill(said, ProtocolError::is_cut_off, control.0);
             let _ = control.0.send(Control::Closed);
             said
         });
@@ -276,9 +297,14 @@ fn listen(messages: impl io::Read, teller: &Teller) -> Result<Option<Ending>, Pr
     Ok(ending)
 }
 
-/// A thread that fails takes the worker with it, which would otherwise wait for it for ever.
-fn or_kill<T, E>(result: Result<T, E>, control: &Sender<Control>) -> Result<T, E> {
-    if result.is_err() {
+/// A thread that fails takes the worker with it, which would otherwise wait for it for ever. Not so where the worker's
+/// own end cut the stream off: how it ended says what became of the job.
+fn or_kill<T, E>(
+    result: Result<T, E>,
+    is_cut_off: impl FnOnce(&E) -> bool,
+    control: &Sender<Control>,
+) -> Result<T, E> {
+    if result.as_ref().is_err_and(|error| !is_cut_off(error)) {
         let _ = control.send(Control::Abort);
     }
     result

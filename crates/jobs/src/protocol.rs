@@ -87,6 +87,15 @@ pub(crate) enum ProtocolError {
     Version { found: u64 },
     #[error("a line is not a message of the protocol")]
     Shape,
+    #[error("the last line has no end")]
+    CutOff,
+}
+
+impl ProtocolError {
+    /// Whether the stream ends inside a line, as it does when the other end is killed while it writes.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        matches!(self, Self::CutOff)
+    }
 }
 
 /// Writes one message.
@@ -108,7 +117,7 @@ pub(crate) fn read_line<T: DeserializeOwned>(from: &mut impl BufRead) -> Result<
         return Err(if line.len() as u64 == LINE_LIMIT {
             ProtocolError::TooLong
         } else {
-            ProtocolError::Shape
+            ProtocolError::CutOff
         });
     }
     let value: serde_json::Value = serde_json::from_slice(&line).map_err(|_| ProtocolError::Shape)?;
@@ -184,7 +193,7 @@ mod tests {
         assert!(matches!(read("hello\n"), Err(ProtocolError::Shape)));
         assert!(matches!(
             read("{\"v\":1,\"event\":\"done\"}"),
-            Err(ProtocolError::Shape)
+            Err(ProtocolError::CutOff)
         ));
         assert!(matches!(read(&"x".repeat(2 << 20)), Err(ProtocolError::TooLong)));
         assert!(read("").unwrap().is_none());

@@ -2,8 +2,9 @@
 //!
 //! The worker locks itself up at the very start of `main`, before it has a second thread and before it reads a byte of
 //! anybody's input. From then on it can compute, read its `inputs/`, write its `outputs/` and use the descriptors it
-//! was given; it has no network, no other file, no other process and no way to start one. Four layers, each of which
-//! would refuse most of this alone:
+//! was given; it has no network, no other file, no other process and no way to start one. It can still learn whether
+//! a path exists, and its size and times: Landlock does not govern `stat`. Four layers, each of which would refuse most
+//! of this alone:
 //!
 //! - *no new privileges*, no capabilities, not even in the bounding set;
 //! - *Landlock* (see `landlock(7)`) for files, and from kernel 6.12 on for signals and abstract sockets;
@@ -69,7 +70,6 @@ pub(crate) fn enter(directory: &Path) -> Result<(), SandboxError> {
 pub(crate) fn limit(limits: &Limits) -> Result<(), SandboxError> {
     let processor = limits.cpu_seconds;
     let all = [
-        ("limiting core dumps", Resource::Core, 0, 0),
         (
             "limiting memory",
             Resource::As,
@@ -96,12 +96,32 @@ pub(crate) fn limit(limits: &Limits) -> Result<(), SandboxError> {
     Ok(())
 }
 
-/// Makes the kernel end this process with the thread that started it, and hides its memory from other processes of
-/// the same user. Both hold without a sandbox too.
+/// Keeps this process out of core dumps and its memory from other processes of the same user. Whoever holds keys calls
+/// it before it opens them: the worker, and the program that is a node. Programs that it starts write no core dump
+/// either.
+///
+/// # Errors
+/// The kernel refused.
+pub fn hide_memory() -> io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    Ok(rustix::process::set_dumpable_behavior(
+        DumpableBehavior::NotDumpable,
+    )?)
+}
+
+/// Makes the kernel end this process with the thread that started it, and hides its memory. Both hold without a sandbox
+/// too.
 pub(crate) fn tie_to_parent() -> Result<(), SandboxError> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
         .map_err(failed("tying to the parent"))?;
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(failed("hiding the memory"))
+    hide_memory().map_err(|source| SandboxError::Privileges {
+        step: "hiding the memory",
+        source,
+    })
 }
 
 fn drop_privileges() -> Result<(), SandboxError> {

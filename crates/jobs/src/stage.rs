@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use posthuman_types::{ErrorClass, Input, InputManifest, ObjectId};
 
-use crate::vault::{Vault, VaultError};
+use crate::task::{FailureCode, RefusalCode};
+use crate::vault::{Vault, VaultError, is_full};
 
 /// The largest input that is staged, in bytes: what a worker could write is no more either.
 pub const LARGEST_INPUT: u64 = 1 << 28;
@@ -94,6 +95,25 @@ impl StageError {
             Self::TooLarge { .. } => ErrorClass::TooLarge,
             Self::Vault { source, .. } => source.class(),
             Self::Copy { .. } => ErrorClass::Unavailable,
+        }
+    }
+
+    /// The public code: that of a [`FailureCode`] or a [`RefusalCode`].
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Names { .. } => FailureCode::Internal.as_str(),
+            Self::Name { .. } => RefusalCode::ParametersInvalid.as_str(),
+            Self::Changed { .. } => FailureCode::InputCorrupted.as_str(),
+            Self::TooLarge { .. } => RefusalCode::TextTooLarge.as_str(),
+            Self::Vault { source, .. } => match source {
+                VaultError::NotFound { .. } => RefusalCode::InputMissing.as_str(),
+                VaultError::ManifestDamaged { .. }
+                | VaultError::ChunkMissing { .. }
+                | VaultError::ChunkCorrupted { .. } => FailureCode::InputCorrupted.as_str(),
+                _ => FailureCode::Internal.as_str(),
+            },
+            Self::Copy { source, .. } if is_full(source) => FailureCode::DiskFull.as_str(),
+            Self::Copy { .. } => FailureCode::Internal.as_str(),
         }
     }
 }

@@ -3,20 +3,24 @@
 //! The contracts check neither who signed a provider fee nor until when it holds, so everything is checked here against
 //! the chain's own logs. Whoever paid and is turned away gets a signed refusal, and the order stays open.
 
+mod turned;
+
 use alloy_primitives::eip191_hash_message;
 use posthuman_chain::{OrderRecord, provider_fee_signer};
 use posthuman_jobs::JobsError;
-use posthuman_jobs::queue::NewJob;
-use posthuman_proofs::sign_refusal;
-use posthuman_store::{OrderRow, StoreError};
+use posthuman_jobs::machine::Action;
+use posthuman_jobs::queue::{Admitted, NewJob};
+use posthuman_store::OrderRow;
 use posthuman_types::api::{Job, OrderState, StartJob};
 use posthuman_types::order::QuoteBinding;
-use posthuman_types::{Address, Digest, JobSpec, Limits, Operation, Refusal, U256};
+use posthuman_types::{Address, Digest, JobSpec, Limits, Operation, OrderId, U256};
 
-use crate::error::{ErrorCode, NodeError, OrFault};
+use crate::error::{ErrorCode, NodeError};
 use crate::inputs::StagedInputs;
 use crate::node::Node;
 use crate::offers::Offer;
+
+pub(crate) use turned::admission_error;
 
 const WHOLE_DATATOKEN: U256 = U256::from_limbs([1_000_000_000_000_000_000, 0, 0, 0]);
 
@@ -45,7 +49,8 @@ impl Node {
         let signed = eip191_hash_message(request.digest());
         self.check_signature(record.consumer, signed, &start.signature)
             .await?;
-        if let Some(job) = self.store.read().await?.job(request.job_id()).await? {
+        let known = self.store.read().await?.job(request.job_id()).await?;
+        if let Some(job) = known {
             return self.job_view(job).await;
         }
         match self.admit(&start, &record).await {
@@ -64,6 +69,7 @@ impl Node {
         let request = &start.request;
         let turned = |(code, message): Turned| NodeError::rejected(code, message);
         check_order(start, record).map_err(turned)?;
+        self.check_unused(record.id).await?;
         let asset = self
             .store
             .read()
@@ -78,15 +84,41 @@ impl Node {
         let order = self.paid_order(&offer, record).await?;
         self.parameters(&offer, request.operation, &request.parameters)?;
         let inputs = self.inputs_of(start, record.consumer).await?;
-        if inputs.manifest.digest() != request.input {
+        let prompt = inputs.objects.first().map(|input| input.object);
+        let admitted = self.queue_job(start, &offer, &order, inputs).await;
+        let queued = admitted.as_ref().is_ok_and(|admitted| admitted.new);
+        if let Some(prompt) = prompt.filter(|_| request.operation == Operation::Infer && !queued) {
+            // It was sealed just now, for this request alone.
+            self.perform(vec![Action::DropObject(prompt)]).await;
+        }
+        let admitted = admitted?;
+        self.perform(admitted.actions).await;
+        self.job_view(admitted.job).await
+    }
+
+    /// An order that is known as used up costs no further look at the chain and seals no prompt.
+    async fn check_unused(&self, order: OrderId) -> Result<(), NodeError> {
+        let known = self.store.read().await?.order(order).await?;
+        if known.is_some_and(|known| known.state == OrderState::Used) {
+            return Err(admission_error(JobsError::OrderUsed { order }));
+        }
+        Ok(())
+    }
+
+    async fn queue_job(
+        &self,
+        start: &StartJob,
+        offer: &Offer,
+        order: &OrderRow,
+        inputs: StagedInputs,
+    ) -> Result<Admitted, NodeError> {
+        if inputs.manifest.digest() != start.request.input {
             let message = "The inputs are not those whose digest the start request signs.".to_owned();
             return Err(NodeError::rejected(ErrorCode::InputMismatch, message));
         }
-        let new = self.new_job(start, &offer, inputs);
-        let admitted = self.queue.admit(&order, new, self.clock.now_seconds()).await;
-        let admitted = admitted.map_err(admission_error)?;
-        self.perform(admitted.actions).await;
-        self.job_view(admitted.job).await
+        let new = self.new_job(start, offer, inputs);
+        let admitted = self.queue.admit(order, new, self.clock.now_seconds()).await;
+        admitted.map_err(admission_error)
     }
 
     fn new_job(&self, start: &StartJob, offer: &Offer, inputs: StagedInputs) -> NewJob {
@@ -277,37 +309,6 @@ impl Node {
             settled_transaction: None,
         })
     }
-
-    /// Signs and keeps the reason for which a paid order was turned away.
-    async fn turn_away(
-        &self,
-        start: &StartJob,
-        record: &OrderRecord,
-        code: ErrorCode,
-        reason: String,
-    ) -> Result<NodeError, NodeError> {
-        let refusal = Refusal {
-            order: record.id,
-            consumer: record.consumer,
-            node: self.wallet(),
-            request: start.request.digest(),
-            code: code.as_str().to_owned(),
-            reason: reason.clone(),
-            at: self.clock.now_seconds(),
-        };
-        let signer = self.options.receipt_signer.signer();
-        let refusal = sign_refusal(refusal, signer).or_fault("signing a refusal")?;
-        self.queue
-            .refusal_signed(refusal.clone(), self.clock.now_seconds())
-            .await
-            .or_fault("keeping a refusal")?;
-        tracing::info!(order = %record.id, code = code.as_str(), reason, "turned away");
-        Ok(NodeError::Refused {
-            code,
-            reason,
-            refusal: Box::new(refusal),
-        })
-    }
 }
 
 /// What the order itself must say.
@@ -338,22 +339,4 @@ fn check_order(start: &StartJob, record: &OrderRecord) -> Result<(), Turned> {
         return Err((ErrorCode::OrderNotPaidHere, message));
     }
     Ok(())
-}
-
-pub(crate) fn admission_error(error: JobsError) -> NodeError {
-    let code = match &error {
-        JobsError::OrderUsed { .. } => ErrorCode::OrderUsed,
-        JobsError::OrderInUse { .. } => ErrorCode::OrderRunning,
-        JobsError::FeeReplayed { .. } => ErrorCode::FeeReplayed,
-        JobsError::QuoteMismatch { .. } => ErrorCode::FeeMismatch,
-        JobsError::RequestMismatch { .. } => ErrorCode::InputMismatch,
-        JobsError::WrongTurn { .. } | JobsError::WrongPrevious { .. } => ErrorCode::PreviousMismatch,
-        JobsError::NotClosable { .. } => ErrorCode::SessionClosed,
-        JobsError::Store {
-            source: StoreError::NonceReplayed { .. },
-        } => ErrorCode::NonceReplayed,
-        _ => return NodeError::fault("changing a job", error),
-    };
-    let row = code.row();
-    NodeError::rejected(code, format!("{error}. {}", row.remedy))
 }

@@ -139,6 +139,12 @@ impl NodeError {
     }
 }
 
+/// An error as it stands in the table, without anything particular to say.
+pub(crate) fn plain(code: ErrorCode) -> NodeError {
+    let row = code.row();
+    NodeError::rejected(code, format!("{} {}", row.cause, row.remedy))
+}
+
 /// What storage reports and no caller of it expected is a fault of ours, unless the machine keeps it from working.
 fn of_storage(class: ErrorClass) -> ErrorCode {
     match class {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
@@ -15,6 +15,8 @@ use crate::node::Node;
 
 const WATCHER_BACKLOG: usize = 256;
 const PAGE: u64 = 500;
+/// How long a watcher waits for news before it looks whether any can come.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// Who watches which job.
 #[derive(Default)]
@@ -122,6 +124,7 @@ impl Node {
             after,
             watcher,
             ready: Vec::new(),
+            quiet: false,
             ended: false,
         };
         Ok(stream::unfold(state, Watch::next).boxed())
@@ -149,6 +152,8 @@ struct Watch {
     watcher: broadcast::Receiver<u64>,
     /// Events read and not yet given, newest first.
     ready: Vec<JobEvent>,
+    /// Whether nothing was heard for a while.
+    quiet: bool,
     ended: bool,
 }
 
@@ -157,22 +162,27 @@ impl Watch {
         loop {
             if let Some(event) = self.ready.pop() {
                 self.after = event.sequence;
-                // A turn of a session has its answer with its receipt; it is settled only when the session ends.
-                let answered = self.operation == Operation::Infer && event.state == JobState::Receipted;
-                self.ended = event.state.is_final() || answered;
+                self.ended = is_last(self.operation, event.state);
+                self.quiet = false;
                 return Some((event, self));
             }
             if self.ended || self.node.is_stopping() {
                 return None;
             }
+            // Looked at before the events: what comes ahead of the end is not missed.
+            let over = self.quiet && self.is_over().await.ok()?;
             let mut events = self.node.events_after(self.job, self.after).await.ok()?;
             if events.is_empty() {
+                if over {
+                    return None;
+                }
                 let mut stopping = self.node.stopping.clone();
                 tokio::select! {
                     heard = self.watcher.recv() => match heard {
                         Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
                         Err(broadcast::error::RecvError::Closed) => return None,
                     },
+                    () = tokio::time::sleep(QUIET) => self.quiet = true,
                     _ = stopping.changed() => return None,
                 }
             }
@@ -180,4 +190,16 @@ impl Watch {
             self.ready = events;
         }
     }
+
+    /// Whether the job has come to its end, so that a watcher who has its last event waits for nothing.
+    async fn is_over(&self) -> Result<bool, NodeError> {
+        let job = self.node.store.read().await?.job(self.job).await?;
+        Ok(job.is_none_or(|job| is_last(job.operation, job.state)))
+    }
+}
+
+/// Whether a watcher waits for nothing after this state. A turn of a session has its answer with its receipt; it is
+/// settled only when the session ends.
+fn is_last(operation: Operation, state: JobState) -> bool {
+    state.is_final() || (operation == Operation::Infer && state == JobState::Receipted)
 }

@@ -191,14 +191,8 @@ impl Node {
             allowance: None,
             deadline: Some(self.options.work.deadline),
         };
-        let running = self.engine.start(launch, |_| {}).or_fault("starting an import")?;
-        match running.wait().await.or_fault("importing a model")? {
+        match self.run_unpaid(launch).await? {
             Outcome::Imported(imported) => Ok(imported),
-            Outcome::Refused { code, reason } => {
-                let code = code.as_str().parse().unwrap_or(ErrorCode::ImportInvalid);
-                Err(NodeError::rejected(code, reason))
-            }
-            Outcome::Failed { reason, .. } => Err(NodeError::bug(format!("importing a model: {reason}"))),
             _ => Err(NodeError::bug("importing a model: the worker did something else")),
         }
     }

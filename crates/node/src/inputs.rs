@@ -1,15 +1,13 @@
 //! Inputs of jobs: complete uploads of the consumer, and the prompt of an inference turn.
 
-use std::io::Write;
-
 use posthuman_jobs::stage::{Source, StageInput};
-use posthuman_jobs::vault::ObjectKind;
 use posthuman_store::{JobInput, JobRow};
 use posthuman_types::api::InputReference;
-use posthuman_types::{Address, Input, InputManifest, ObjectId, Operation};
+use posthuman_types::{Address, Input, InputManifest, Operation};
 
-use crate::error::{ErrorCode, NodeError, OrFault};
+use crate::error::{ErrorCode, NodeError};
 use crate::node::Node;
+use crate::uploads::seal;
 
 /// Inputs that lie in the vault.
 pub(crate) struct StagedInputs {
@@ -101,15 +99,7 @@ impl Node {
     /// Seals a prompt as the one input of an inference turn.
     pub(crate) async fn stage_prompt(&self, prompt: &str) -> Result<StagedInputs, NodeError> {
         let input = Input::describe("prompt", prompt.as_bytes());
-        let (vault, bytes) = (self.vault.clone(), prompt.as_bytes().to_vec());
-        let seal = move || -> Result<ObjectId, NodeError> {
-            let mut writer = vault.writer(ObjectKind::Upload)?;
-            writer.write_all(&bytes).or_fault("sealing a prompt")?;
-            Ok(writer.finish()?)
-        };
-        let object = tokio::task::spawn_blocking(seal)
-            .await
-            .or_fault("sealing a prompt")??;
+        let object = seal(&self.vault, prompt.to_owned().into()).await?;
         let objects = vec![JobInput {
             name: "prompt".to_owned(),
             object,

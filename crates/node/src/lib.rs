@@ -38,6 +38,7 @@ mod recovery;
 mod sales;
 mod settlement;
 mod sign_in;
+mod unpaid;
 mod uploads;
 mod views;
 mod work;

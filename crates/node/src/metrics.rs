@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use posthuman_store::JobRow;
 use posthuman_types::{JobState, Operation};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
@@ -43,7 +44,7 @@ struct Inner {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
-    method: String,
+    method: &'static str,
     route: String,
     status: u16,
 }
@@ -85,17 +86,24 @@ impl Metrics {
     }
 
     /// Counts tokens that a finished job used up.
-    pub fn count_tokens(&self, operation: Operation, tokens: u64) {
+    fn count_tokens(&self, operation: Operation, tokens: u64) {
         let labels = OperationLabels {
             operation: operation.as_str(),
         };
         self.0.tokens.get_or_create(&labels).inc_by(tokens);
     }
 
+    /// Counts the tokens of a job that has just got its result.
+    pub(crate) fn count_result(&self, job: &JobRow) {
+        if let Some(statement) = &job.statement {
+            self.count_tokens(job.operation, statement.usage.counted(job.operation));
+        }
+    }
+
     /// Counts an answer. `route` is the pattern of the path, never the path itself, of which there are endlessly many.
     pub(crate) fn count_request(&self, method: &str, route: &str, status: u16, seconds: f64) {
         let labels = RequestLabels {
-            method: method.to_owned(),
+            method: known_method(method),
             route: route.to_owned(),
             status,
         };
@@ -213,6 +221,14 @@ impl Node {
     }
 }
 
+/// A method as a label. HTTP lets a caller invent methods, and each new label would be kept for ever.
+fn known_method(method: &str) -> &'static str {
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
+}
+
 const STATES: [JobState; 8] = [
     JobState::Queued,
     JobState::Finished,
@@ -232,6 +248,8 @@ mod tests {
     fn names_and_labels() {
         let metrics = Metrics::new();
         metrics.count_request("GET", "/api/v1/assets/{did}", 404, 0.01);
+        metrics.count_request("INVENTED", "unknown", 405, 0.01);
+        metrics.count_request("ANOTHER", "unknown", 405, 0.01);
         metrics.count_tokens(Operation::Train, 5);
         metrics.count_tokens(Operation::Train, 7);
         metrics.set_jobs(&[(JobState::Queued, 3)]);
@@ -241,6 +259,7 @@ mod tests {
         for line in [
             r#"posthuman_http_requests_total{method="GET",route="/api/v1/assets/{did}",status="404"} 1"#,
             r#"posthuman_http_request_duration_seconds_bucket{le="0.02",route="/api/v1/assets/{did}"} 1"#,
+            r#"posthuman_http_requests_total{method="other",route="unknown",status="405"} 2"#,
             r#"posthuman_tokens_total{operation="train"} 12"#,
             r#"posthuman_jobs{state="queued"} 3"#,
             r#"posthuman_jobs{state="settled"} 0"#,

@@ -47,6 +47,8 @@ pub struct Node {
     pub(crate) publishing: tokio::sync::Mutex<()>,
     /// Held while an exchange of a holder is opened or its rate set, so that the last rate asked for stands.
     pub(crate) selling: tokio::sync::Mutex<()>,
+    /// The turns of workers that nobody has paid for.
+    pub(crate) unpaid: tokio::sync::Semaphore,
     /// Says that something may be due: a job was admitted or has a result.
     pub(crate) wake: tokio::sync::Notify,
     pub(crate) settle: tokio::sync::Notify,
@@ -193,6 +195,7 @@ async fn open(
         assembling: Arc::default(),
         publishing: tokio::sync::Mutex::default(),
         selling: tokio::sync::Mutex::default(),
+        unpaid: crate::unpaid::turns(),
         wake: tokio::sync::Notify::new(),
         settle: tokio::sync::Notify::new(),
         options,

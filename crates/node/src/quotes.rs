@@ -1,5 +1,7 @@
 //! Quotes: what a job would cost, checked on the consumer's own text before anything is paid.
 
+use std::time::Duration;
+
 use posthuman_chain::sign_provider_fee;
 use posthuman_jobs::engine::local::{CheckSpec, Launch, Outcome, Task};
 use posthuman_store::QuoteRow;
@@ -7,10 +9,14 @@ use posthuman_types::api::{Quote, QuoteRequest};
 use posthuman_types::order::QuoteBinding;
 use posthuman_types::{Address, Amount, InputManifest, Operation, QuoteId, U256};
 
-use crate::error::{ErrorCode, NodeError, OrFault};
+use crate::error::{ErrorCode, NodeError};
 use crate::inputs::StagedInputs;
 use crate::node::Node;
 use crate::offers::Offer;
+use crate::unpaid::refused;
+
+/// How long a text may be checked.
+const CHECK_DEADLINE: Duration = Duration::from_secs(300);
 
 struct Counted {
     tokens: u64,
@@ -70,16 +76,10 @@ impl Node {
             checkpoint: None,
             checkpoint_every: 0,
             allowance: Some(allowance),
-            deadline: Some(self.options.work.deadline),
+            deadline: Some(self.options.work.deadline.min(CHECK_DEADLINE)),
         };
-        let running = self.engine.start(launch, |_| {}).or_fault("starting a check")?;
-        let checked = match running.wait().await.or_fault("checking an input")? {
-            Outcome::Checked(checked) => checked,
-            Outcome::Refused { code, reason } => return Err(refused(code.as_str(), reason)),
-            Outcome::Failed { reason, .. } => {
-                return Err(NodeError::bug(format!("checking an input: {reason}")));
-            }
-            _ => return Err(NodeError::bug("checking an input: the worker did something else")),
+        let Outcome::Checked(checked) = self.run_unpaid(launch).await? else {
+            return Err(NodeError::bug("checking an input: the worker did something else"));
         };
         if let Some((code, reason)) = checked.refusal {
             return Err(refused(code.as_str(), reason));
@@ -176,10 +176,4 @@ impl Node {
             .div_ceil(U256::from(1000));
         Amount(amount.max(U256::ONE))
     }
-}
-
-/// A worker's refusal before anything was paid.
-fn refused(code: &str, reason: String) -> NodeError {
-    let code = code.parse().unwrap_or(ErrorCode::ParametersInvalid);
-    NodeError::rejected(code, reason)
 }

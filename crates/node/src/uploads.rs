@@ -19,6 +19,7 @@ use posthuman_types::{Address, Input, ObjectId, UploadId};
 use crate::Node;
 use crate::error::{ErrorCode, NodeError, OrFault};
 
+pub(crate) use content::seal;
 use intake::Intake;
 
 /// A complete upload, as the core stages it in for a job or an import.

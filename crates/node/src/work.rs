@@ -257,6 +257,7 @@ impl Node {
         if let Some(object) = result.filter(|_| applied.job.state == JobState::Finished) {
             self.vault.commit(object)?;
         }
+        self.metrics.count_result(&applied.job);
         self.perform(applied.actions).await;
         Ok(())
     }

@@ -19,6 +19,13 @@ pub(super) enum DrainError {
     Stream(#[source] io::Error),
 }
 
+impl DrainError {
+    /// Whether the stream ends inside a frame, as it does when the worker is killed while it writes.
+    pub(super) fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Stream(error) if error.kind() == io::ErrorKind::UnexpectedEof)
+    }
+}
+
 /// What came out.
 #[derive(Default)]
 pub(super) struct Drained {

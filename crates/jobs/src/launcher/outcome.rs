@@ -269,7 +269,7 @@ fn succeeded(exit: &io::Result<ExitStatus>) -> bool {
     exit.as_ref().is_ok_and(ExitStatus::success)
 }
 
-fn vault_code(error: &VaultError) -> FailureCode {
+pub(super) fn vault_code(error: &VaultError) -> FailureCode {
     match error {
         VaultError::Full { .. } => FailureCode::DiskFull,
         VaultError::ChunkMissing { .. }

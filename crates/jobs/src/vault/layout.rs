@@ -58,7 +58,7 @@ impl Vault {
     fn named_chunks(&self) -> Result<HashSet<Digest>, VaultError> {
         let mut named = HashSet::new();
         for shelf in [Shelf::Objects, Shelf::Pending] {
-            for object in self.ids(shelf)? {
+            for object in self.ids_on(shelf)? {
                 let manifest = Manifest::read(&self.manifest_path(object, shelf), object)?;
                 let chunks = manifest.into_iter().flat_map(|manifest| manifest.chunks);
                 named.extend(chunks.map(|chunk| chunk.digest));

@@ -32,7 +32,7 @@ mod tests;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use posthuman_types::{Commitment, Digest, ObjectId};
 use zeroize::Zeroizing;
@@ -56,8 +56,7 @@ pub struct Vault(Arc<Inner>);
 
 struct Inner {
     root: PathBuf,
-    /// Read while a manifest is wrapped and written, written by a rotation.
-    master: RwLock<MasterKey>,
+    master: MasterKey,
     /// The held lock; absent when opened for reading alone.
     lock: Option<Lock>,
     /// Read by a backup, written by what takes objects away.
@@ -80,8 +79,8 @@ pub(crate) struct ObjectKeys {
 impl Vault {
     /// Opens the vault in `root` for writing, making it if there is none, and removes what a crash left behind.
     ///
-    /// `retired` is the master key before the present one; it is needed only where a rotation was cut off, and the
-    /// rotation is then carried to its end.
+    /// `retired` is the master key before the present one. Giving it rotates the vault: all that is wrapped by it is
+    /// wrapped by `master` instead. Where a rotation was cut off, it is carried to its end.
     ///
     /// # Errors
     /// Another process has it open, another version wrote it, or an object is wrapped by neither key.
@@ -102,7 +101,7 @@ impl Vault {
         }
         let vault = Self::assemble(root, master, Some(lock))?;
         vault.collect_garbage()?;
-        vault.finish_rotation(retired.as_ref())?;
+        vault.rotate_from(retired.as_ref())?;
         Ok(vault)
     }
 
@@ -163,21 +162,38 @@ impl Vault {
         Ok(self.manifest(object)?.facts())
     }
 
-    /// What is known of all objects, in order of their ids.
+    /// The ids of all objects in order, also of those whose manifests are damaged.
     ///
     /// # Errors
-    /// A damaged manifest.
+    /// Trouble with files.
+    pub fn ids(&self) -> Result<Vec<ObjectId>, VaultError> {
+        self.ids_on(Shelf::Objects)
+    }
+
+    /// What is known of all objects, in order of their ids. One that is taken away meanwhile is left out; so, with a
+    /// warning, is one with a damaged manifest, which must not keep all the others from their users.
+    ///
+    /// # Errors
+    /// Trouble with files.
     pub fn list(&self) -> Result<Vec<ObjectFacts>, VaultError> {
-        self.ids(Shelf::Objects)?
-            .into_iter()
-            .map(|object| self.describe(object))
-            .collect()
+        let mut all = Vec::new();
+        for object in self.ids()? {
+            match self.describe(object) {
+                Ok(facts) => all.push(facts),
+                Err(VaultError::NotFound { .. }) => {}
+                Err(error @ VaultError::ManifestDamaged { .. }) => {
+                    tracing::warn!(%object, %error, "a damaged object is left out");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
     }
 
     /// The model with these weights, if it is here.
     ///
     /// # Errors
-    /// A damaged manifest.
+    /// Trouble with files.
     pub fn find_commitment(&self, commitment: &Commitment) -> Result<Option<ObjectId>, VaultError> {
         let found = self
             .list()?
@@ -213,7 +229,7 @@ impl Vault {
     /// # Errors
     /// Trouble with files.
     pub fn pending(&self) -> Result<Vec<ObjectId>, VaultError> {
-        self.ids(Shelf::Pending)
+        self.ids_on(Shelf::Pending)
     }
 
     /// Makes a pending object visible, once the database has recorded it. Doing it twice is fine.
@@ -263,7 +279,7 @@ impl Vault {
 
     pub(crate) fn keys(&self, object: ObjectId) -> Result<ObjectKeys, VaultError> {
         let manifest = self.manifest(object)?;
-        let master = self.master();
+        let master = &self.0.master;
         let key = master.unwrap(Purpose::DataKey, object, &manifest.data_key)?;
         let salt = manifest
             .salt
@@ -279,9 +295,8 @@ impl Vault {
 
     fn assemble(root: &Path, master: MasterKey, lock: Option<Lock>) -> Result<Self, VaultError> {
         check_description(&root.join("vault.json"))?;
-        let (root, master) = (root.to_owned(), RwLock::new(master));
         Ok(Self(Arc::new(Inner {
-            root,
+            root: root.to_owned(),
             master,
             lock,
             removal: RwLock::new(()),
@@ -312,12 +327,8 @@ impl Vault {
         disk::flush_folder(&self.shelf(shelf))
     }
 
-    fn ids(&self, shelf: Shelf) -> Result<Vec<ObjectId>, VaultError> {
+    fn ids_on(&self, shelf: Shelf) -> Result<Vec<ObjectId>, VaultError> {
         ids(&self.shelf(shelf))
-    }
-
-    fn master(&self) -> RwLockReadGuard<'_, MasterKey> {
-        self.0.master.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn shelf(&self, shelf: Shelf) -> PathBuf {

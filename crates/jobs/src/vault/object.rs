@@ -242,8 +242,7 @@ impl SealedWriter {
         }
         disk::flush_folder(&self.vault.chunks_folder())?;
         {
-            // A rotation must not miss a manifest that is written under the old key while it runs.
-            let master = self.vault.master();
+            let master = &self.vault.0.master;
             let salt = self
                 .new
                 .salt

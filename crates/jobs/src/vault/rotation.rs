@@ -1,7 +1,5 @@
 //! Changing the master key.
 
-use std::sync::PoisonError;
-
 use posthuman_types::ObjectId;
 
 use super::manifest::Manifest;
@@ -10,31 +8,19 @@ use super::{Shelf, Vault, VaultError};
 use crate::break_point::break_point;
 
 impl Vault {
-    /// Wraps every data key and salt anew, under `new`, which is the vault's master key from then on. No chunk is read
-    /// or written.
+    /// Checks that every data key and salt is under the present master key, and wraps those anew that still are under
+    /// the retired one. No chunk is read or written.
     ///
     /// Each manifest changes by one rename, so a crash leaves some under the old key and some under the new one:
-    /// [`Vault::open`] with the new key, and the old one as retired, carries on.
-    ///
-    /// # Errors
-    /// A damaged manifest or trouble with files; then the rotation is half-way and can be carried on in the same way.
-    pub fn rotate(&self, new: MasterKey) -> Result<(), VaultError> {
-        self.check_writable()?;
-        let mut master = self.0.master.write().unwrap_or_else(PoisonError::into_inner);
-        self.rewrap_all(&master, &new)?;
-        *master = new;
-        Ok(())
-    }
-
-    /// Checks that every manifest is under the present key and rewraps those that still are under the retired one.
-    pub(super) fn finish_rotation(&self, retired: Option<&MasterKey>) -> Result<(), VaultError> {
-        let master = self.master();
-        self.rewrap_all(retired.unwrap_or(&master), &master)
+    /// [`Vault::open`] with the same two keys carries on.
+    pub(super) fn rotate_from(&self, retired: Option<&MasterKey>) -> Result<(), VaultError> {
+        let master = &self.0.master;
+        self.rewrap_all(retired.unwrap_or(master), master)
     }
 
     fn rewrap_all(&self, old: &MasterKey, new: &MasterKey) -> Result<(), VaultError> {
         for shelf in [Shelf::Objects, Shelf::Pending] {
-            for object in self.ids(shelf)? {
+            for object in self.ids_on(shelf)? {
                 let path = self.manifest_path(object, shelf);
                 let manifest = match Manifest::read(&path, object) {
                     Ok(Some(manifest)) => manifest,

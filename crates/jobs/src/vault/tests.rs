@@ -222,6 +222,20 @@ fn opening_collects_orphans_and_spares_the_rest() {
 }
 
 #[test]
+fn a_damaged_object_hides_no_other() {
+    let (folder, _, vault) = vault();
+    let (one, damaged, three) = (put(&vault, b"one"), put(&vault, b"two"), put(&vault, b"three"));
+    let path = folder.path().join("objects").join(format!("{damaged}.json"));
+    fs::write(path, b"").unwrap();
+    let listed: Vec<ObjectId> = vault.list().unwrap().iter().map(|facts| facts.object).collect();
+    let mut whole = [one, three];
+    whole.sort();
+    assert_eq!(listed, whole);
+    let ids = vault.ids().unwrap();
+    assert!(ids.len() == 3 && ids.contains(&damaged));
+}
+
+#[test]
 fn a_pending_object_is_seen_once_committed() {
     let (folder, master, vault) = vault();
     let pending = |byte| {
@@ -267,7 +281,8 @@ fn rotation_changes_wrapped_keys_alone() {
     let object = put(&vault, b"text");
     let chunks = chunk_files(folder.path());
     let new = key();
-    vault.rotate(new.clone()).unwrap();
+    drop(vault);
+    let vault = Vault::open(folder.path(), new.clone(), Some(old.clone())).unwrap();
     vault.verify(object).unwrap();
     assert_eq!(chunk_files(folder.path()), chunks);
     let later = put(&vault, b"after");

@@ -21,6 +21,12 @@ fn install(program: &Path, at: &Path) {
     assert!(installed.unwrap().success());
 }
 
+/// Neither a core dump nor another process of the same user gets at what the node and the worker hold in memory.
+#[test]
+fn what_holds_keys_is_hidden() {
+    assert!(Command::new(WORKER).arg("hide").status().unwrap().success());
+}
+
 #[test]
 fn a_worker_is_refused_everything_it_does_not_need() {
     let folder = tempfile::tempdir().unwrap();
@@ -43,7 +49,7 @@ fn without_the_sandbox_the_attempts_succeed() {
     let SandboxUnavailable::Leaks { allowed } = &error else {
         panic!("{error}")
     };
-    for attempt in [
+    let mut real = vec![
         "open a TCP connection",
         "open a Unix socket",
         "make a pair of sockets",
@@ -51,12 +57,17 @@ fn without_the_sandbox_the_attempts_succeed() {
         "write a file outside its job",
         "read the keystore",
         "read the environment of the node",
-        "open the memory of the node",
         "read the memory map of the node",
         "list processes",
         "signal the node",
         "start a program",
-    ] {
+    ];
+    // Where Yama keeps a process from its parent's memory, no sandbox is needed for that.
+    let yama = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
+    if yama.map_or(true, |scope| scope.trim() == "0") {
+        real.push("open the memory of the node");
+    }
+    for attempt in real {
         assert!(
             allowed.iter().any(|name| name == attempt),
             "{attempt} is no real attempt: {allowed:?}"

@@ -8,7 +8,9 @@ use posthuman_jobs::engine::local::{
 use posthuman_jobs::stage::Source;
 use posthuman_types::Limits;
 
-use crate::support::{Bench, architecture, files, infer, job, small_model, text, train, wait_for, worker_of};
+use crate::support::{
+    Bench, WORKER, architecture, files, infer, job, small_model, text, train, wait_for, worker_of,
+};
 
 fn failed(outcome: Outcome) -> (FailureCode, String) {
     match outcome {
@@ -177,6 +179,26 @@ fn a_runaway_training_names_its_step() {
     let (code, reason) = failed(bench.run(job(parameters, &[("text", &text(1, 300))], Some(&parent))));
     assert_eq!(code, FailureCode::LossNotFinite);
     assert!(reason.contains("is not finite at step 1"), "{reason}");
+}
+
+/// Half a frame and half a line are what a kill leaves; that is a crash, and another attempt makes sense.
+#[test]
+fn a_worker_that_is_killed_while_it_writes_has_crashed() {
+    let bench = Bench::new();
+    let launch = job(train(Some(architecture()), 2), &[("text", &text(1, 300))], None);
+    let executable = bench.path("dies-while-writing");
+    std::os::unix::fs::symlink(WORKER, &executable).unwrap();
+    let options = LocalEngineOptions {
+        executable,
+        jobs: bench.path("jobs"),
+        sandbox: true,
+    };
+    let engine = LocalEngine::new(bench.vault.clone(), options);
+    for _ in 0..20 {
+        let running = engine.start(launch.clone(), |_| {}).unwrap();
+        let (code, reason) = failed(running.wait_blocking().unwrap());
+        assert_eq!(code, FailureCode::Crashed, "{reason}");
+    }
 }
 
 #[test]

@@ -14,8 +14,15 @@ use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault, VaultError};
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1);
+    let mut arguments = std::env::args_os();
+    if arguments
+        .next()
+        .is_some_and(|name| Path::new(&name).ends_with("dies-while-writing"))
+    {
+        die_while_writing();
+    }
     match arguments.next() {
+        Some(command) if command == "hide" => hide(),
         Some(command) if command == "worker" => posthuman_jobs::worker::worker_main(arguments.collect()),
         Some(command) if command == "vault" => match use_vault(&arguments.collect::<Vec<_>>()) {
             Ok(()) => ExitCode::SUCCESS,
@@ -26,6 +33,33 @@ fn main() -> ExitCode {
             Err(_) => ExitCode::FAILURE,
         },
         _ => ExitCode::from(2),
+    }
+}
+
+/// A worker that is killed in the middle of a message and of a sealed chunk.
+fn die_while_writing() -> ! {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("the start");
+    let start: serde_json::Value = serde_json::from_str(&line).expect("the start");
+    let output = format!("/proc/self/fd/{}", start["descriptors"][2]);
+    fs::write(output, [0; 5]).expect("writing half a frame");
+    std::io::stdout()
+        .write_all(b"{\"v\":1,")
+        .expect("writing half a line");
+    std::io::stdout().flush().expect("writing half a line");
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::abort()
+}
+
+/// `hide`: whether this process can hide its memory.
+fn hide() -> ExitCode {
+    let hidden = posthuman_jobs::sandbox::hide_memory().is_ok()
+        && rustix::process::getrlimit(rustix::process::Resource::Core).maximum == Some(0)
+        && rustix::process::dumpable_behavior() == Ok(rustix::process::DumpableBehavior::NotDumpable);
+    if hidden {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
@@ -64,6 +98,9 @@ fn use_vault(arguments: &[OsString]) -> Result<(), VaultError> {
     };
     let folder = Path::new(folder);
     let key = |name: &str| MasterKey::open(&folder.join(name), &Password::from_text("p".to_owned())?);
+    if action == "rotate" {
+        return Vault::open(&folder.join("vault"), key("next")?, Some(key("key")?)).map(drop);
+    }
     let vault = Vault::open(&folder.join("vault"), key("key")?, None)?;
     match action.to_str() {
         Some("write") => {
@@ -81,7 +118,6 @@ fn use_vault(arguments: &[OsString]) -> Result<(), VaultError> {
             .pending()?
             .into_iter()
             .try_for_each(|object| vault.commit(object)),
-        Some("rotate") => vault.rotate(key("next")?),
         Some("backup") => vault.backup(&folder.join("backup")),
         _ => panic!("an action"),
     }

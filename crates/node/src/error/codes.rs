@@ -136,7 +136,7 @@ error_codes! {
         "Tell the node's operator the id of the job. The order stays open."
     WeightsCorrupted "weights_corrupted" Bug
         "The sealed weights of the model are damaged on the node's disk; they were not used."
-        "Tell the node's operator, who can restore them from a backup. The order stays open."
+        "Tell the node's operator, who can restore them from a backup. An order that was paid stays open."
     InputCorrupted "input_corrupted" Bug
         "An input of the job is damaged on the node's disk; it was not used."
         "Send the file and start the job again, and tell the node's operator. The order stays open."

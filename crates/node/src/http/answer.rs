@@ -6,17 +6,20 @@ use axum::response::{IntoResponse, Response};
 use posthuman_types::ErrorClass;
 use posthuman_types::api::{ErrorBody, ErrorDetail};
 
+pub(super) use crate::error::plain;
 use crate::error::{ErrorCode, NodeError, chain_of_causes};
 
 /// Seconds after which a caller may try again what was unavailable.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// Answers with the error's status and body. A fault is logged with a reference, and only the reference leaves.
+/// Answers with the error's status and body. A fault is logged with a reference, and only the reference leaves, unless it
+/// is one that has words for the caller.
 impl IntoResponse for NodeError {
     fn into_response(self) -> Response {
         let code = self.error_code();
+        let worded = matches!(self, Self::Rejected { .. } | Self::Refused { .. });
         let message = match self.class() {
-            ErrorClass::Bug => fault_message(&chain_of_causes(&self)),
+            ErrorClass::Bug if !worded => fault_message(&chain_of_causes(&self)),
             ErrorClass::Unavailable => {
                 tracing::warn!(
                     code = code.as_str(),
@@ -48,12 +51,6 @@ fn fault_message(internal: &str) -> String {
     tracing::error!(reference, error = internal, "fault");
     let row = ErrorCode::Internal.row();
     format!("{} Reference: {reference}. {}", row.cause, row.remedy)
-}
-
-/// An error as it stands in the table, without anything particular to say.
-pub(super) fn plain(code: ErrorCode) -> NodeError {
-    let row = code.row();
-    NodeError::rejected(code, format!("{} {}", row.cause, row.remedy))
 }
 
 fn respond(code: ErrorCode, error: ErrorDetail) -> Response {
@@ -91,6 +88,15 @@ mod tests {
         assert_eq!(error.code, "internal");
         assert!(error.message.contains("Reference: "), "{}", error.message);
         assert!(!error.message.contains("secret") && !error.message.contains("opening"));
+    }
+
+    #[tokio::test]
+    async fn a_fault_that_was_foreseen_says_what_it_is() {
+        let response = plain(ErrorCode::WeightsCorrupted).into_response();
+        assert_eq!(response.status(), 500);
+        let error = body(response).await.error;
+        assert_eq!(error.code, "weights_corrupted");
+        assert!(error.message.contains("damaged"), "{}", error.message);
     }
 
     #[tokio::test]

@@ -3,15 +3,18 @@
 //! An event's id is its sequence, so that a client that reconnects with `Last-Event-ID` misses nothing.
 //! A comment every few seconds keeps proxies from closing a quiet stream.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, BoxStream, Stream, StreamExt};
+use posthuman_types::Address;
 use posthuman_types::api::JobEvent;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::extract::described;
 use super::guard::Closing;
@@ -20,16 +23,70 @@ use crate::error::{ErrorCode, NodeError};
 /// Pause between comments on a quiet stream.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// Streams the events of a job up to its final state, or until the node closes. `permit` is held as long.
-pub(super) fn answer(
-    events: BoxStream<'static, JobEvent>,
-    closing: Closing,
-    permit: OwnedSemaphorePermit,
-) -> Response {
+/// Event streams that are answered at once; each holds a connection for as long as its job runs.
+const MAXIMUM_STREAMS: usize = 1024;
+
+/// How many of them one address may hold.
+const STREAMS_PER_ADDRESS: usize = 32;
+
+/// The event streams that are answered now.
+#[derive(Clone)]
+pub(super) struct Streams {
+    free: Arc<Semaphore>,
+    held: Arc<Mutex<HashMap<Address, usize>>>,
+}
+
+/// The place of one stream, free again when this is dropped.
+pub(super) struct Place {
+    _permit: OwnedSemaphorePermit,
+    held: Arc<Mutex<HashMap<Address, usize>>>,
+    address: Address,
+}
+
+impl Streams {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(MAXIMUM_STREAMS)),
+            held: Arc::default(),
+        }
+    }
+
+    /// A place for a stream of `address`, if there is one.
+    pub(super) fn take(&self, address: Address) -> Option<Place> {
+        let permit = self.free.clone().try_acquire_owned().ok()?;
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_address = held.entry(address).or_default();
+        if *of_address == STREAMS_PER_ADDRESS {
+            return None;
+        }
+        *of_address += 1;
+        Some(Place {
+            _permit: permit,
+            held: self.held.clone(),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(of_address) = held.get_mut(&self.address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                held.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Streams the events of a job up to its final state, or until the node closes. `place` is held as long.
+pub(super) fn answer(events: BoxStream<'static, JobEvent>, closing: Closing, place: Place) -> Response {
     let events = to_the_end(events)
         .take_until(closing.wait())
         .filter_map(move |event| {
-            let _held = &permit;
+            let _held = &place;
             std::future::ready(write(&event).map(Ok::<_, Infallible>))
         });
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -46,12 +103,14 @@ pub(super) fn last_event_id(headers: &HeaderMap) -> Result<u64, NodeError> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| {
-        described(
+    // The numbers of events are stored as signed ones.
+    match text.parse::<i64>().map(u64::try_from) {
+        Ok(Ok(sequence)) => Ok(sequence),
+        _ => Err(described(
             ErrorCode::QueryInvalid,
             "The header `Last-Event-ID` is not the number of an event",
-        )
-    })
+        )),
+    }
 }
 
 /// Ends after the first event whose state is final, whether or not the source ends there.
@@ -77,10 +136,7 @@ fn write(event: &JobEvent) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use posthuman_types::JobState;
-    use tokio::sync::Semaphore;
 
     use super::*;
 
@@ -96,17 +152,17 @@ mod tests {
     }
 
     async fn text(events: BoxStream<'static, JobEvent>, closing: Closing) -> String {
-        let streams = Arc::new(Semaphore::new(1));
-        let permit = streams.clone().try_acquire_owned().unwrap();
-        let response = answer(events, closing, permit);
+        let streams = Streams::new();
+        let place = streams.take(Address::ZERO).unwrap();
+        let response = answer(events, closing, place);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        assert_eq!(streams.available_permits(), 0);
+        assert_eq!(streams.free.available_permits(), MAXIMUM_STREAMS - 1);
         let read = axum::body::to_bytes(response.into_body(), 1 << 16);
         let bytes = tokio::time::timeout(Duration::from_secs(5), read)
             .await
             .unwrap()
             .unwrap();
-        assert_eq!(streams.available_permits(), 1);
+        assert_eq!(streams.free.available_permits(), MAXIMUM_STREAMS);
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
@@ -138,6 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn one_address_does_not_hold_all_streams() {
+        let streams = Streams::new();
+        let [alice, bob] = [Address::repeat_byte(1), Address::repeat_byte(2)];
+        let mut places: Vec<_> = (0..STREAMS_PER_ADDRESS)
+            .map(|_| streams.take(alice).unwrap())
+            .collect();
+        assert!(streams.take(alice).is_none());
+        assert!(streams.take(bob).is_some());
+        places.pop();
+        assert!(streams.take(alice).is_some());
+        places.clear();
+        assert!(streams.held.lock().unwrap().is_empty());
+        assert_eq!(streams.free.available_permits(), MAXIMUM_STREAMS);
+    }
+
+    #[test]
     fn resuming() {
         let read = |text: &'static str| {
             let mut headers = HeaderMap::new();
@@ -147,6 +219,8 @@ mod tests {
         assert_eq!(last_event_id(&HeaderMap::new()).unwrap(), 0);
         assert_eq!(read("12").unwrap(), 12);
         assert_eq!(read("").unwrap(), 0);
-        assert_eq!(read("-1").unwrap_err().code(), "query_invalid");
+        for wrong in ["-1", "18446744073709551615", "many"] {
+            assert_eq!(read(wrong).unwrap_err().code(), "query_invalid");
+        }
     }
 }

@@ -2,15 +2,17 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::body::Bytes;
+use axum::body::{Body, BodyDataStream, Bytes};
 use axum::extract::rejection::{BytesRejection, JsonRejection};
 use axum::extract::{FromRef, FromRequest, FromRequestParts, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use posthuman_types::Address;
+use futures::StreamExt;
+use futures::stream;
+use posthuman_types::{Address, ErrorClass};
 use serde::de::DeserializeOwned;
 
 use super::answer::plain;
@@ -19,6 +21,11 @@ use crate::error::{ErrorCode, NodeError};
 
 /// How long a body may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How much of a body that is too large is still received, and for how long: most clients send all of it before they
+/// read the answer, and would only see the connection break.
+const LARGEST_DRAINED: usize = 64 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Most characters of a parser's words that are passed on; they may quote the whole input.
 const QUOTED_CHARACTERS: usize = 400;
@@ -30,14 +37,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = NodeError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, NodeError> {
-        in_time(axum::Json::<T>::from_request(request, state))
-            .await?
-            .map(|axum::Json(value)| Self(value))
-            .map_err(|rejection| match rejection {
-                JsonRejection::MissingJsonContentType(_) => plain(ErrorCode::ContentTypeUnsupported),
-                JsonRejection::BytesRejection(rejection) => of_bytes(&rejection, ErrorCode::BodyTooLarge),
-                other => described(ErrorCode::BodyInvalid, &other.body_text()),
-            })
+        let of_rejection = |rejection| match rejection {
+            JsonRejection::MissingJsonContentType(_) => plain(ErrorCode::ContentTypeUnsupported),
+            JsonRejection::BytesRejection(rejection) => of_bytes(&rejection, ErrorCode::BodyTooLarge),
+            other => described(ErrorCode::BodyInvalid, &other.body_text()),
+        };
+        let axum::Json(value) = received(request, state, of_rejection).await?;
+        Ok(Self(value))
     }
 }
 
@@ -48,10 +54,8 @@ impl<S: Send + Sync> FromRequest<S> for Chunk {
     type Rejection = NodeError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, NodeError> {
-        in_time(Bytes::from_request(request, state))
-            .await?
-            .map(Self)
-            .map_err(|rejection| of_bytes(&rejection, ErrorCode::UploadTooLarge))
+        let of_rejection = |rejection| of_bytes(&rejection, ErrorCode::UploadTooLarge);
+        received(request, state, of_rejection).await.map(Self)
     }
 }
 
@@ -130,10 +134,44 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     (scheme.eq_ignore_ascii_case("bearer") && present).then_some(token)
 }
 
-async fn in_time<T>(body: impl Future<Output = T>) -> Result<T, NodeError> {
-    tokio::time::timeout(BODY_TIMEOUT, body)
-        .await
-        .map_err(|_| plain(ErrorCode::BodyTimeout))
+/// Reads a body in time. What is too large is received to its end, within bounds, so that the caller sees the answer.
+async fn received<T: FromRequest<S>, S: Send + Sync>(
+    request: Request,
+    state: &S,
+    of_rejection: impl FnOnce(T::Rejection) -> NodeError,
+) -> Result<T, NodeError> {
+    let (parts, body) = request.into_parts();
+    let whole = Arc::new(Mutex::new(body.into_data_stream()));
+    let request = Request::from_parts(parts, Body::from_stream(shared(whole.clone())));
+    let error = match tokio::time::timeout(BODY_TIMEOUT, T::from_request(request, state)).await {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(rejection)) => of_rejection(rejection),
+        Err(_) => plain(ErrorCode::BodyTimeout),
+    };
+    if error.class() == ErrorClass::TooLarge {
+        // Whoever sends more, or too slowly, sees the connection break.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, drain(shared(whole))).await;
+    }
+    Err(error)
+}
+
+/// A body that somebody else can read on from where this one's reader stopped.
+fn shared(body: Arc<Mutex<BodyDataStream>>) -> impl stream::Stream<Item = Result<Bytes, axum::Error>> + Send {
+    stream::poll_fn(move |context| {
+        let mut body = body.lock().unwrap_or_else(PoisonError::into_inner);
+        body.poll_next_unpin(context)
+    })
+}
+
+async fn drain(body: impl stream::Stream<Item = Result<Bytes, axum::Error>>) {
+    let mut left = LARGEST_DRAINED;
+    let mut body = std::pin::pin!(body);
+    while let Some(Ok(bytes)) = body.next().await {
+        match left.checked_sub(bytes.len()) {
+            Some(rest) => left = rest,
+            None => return,
+        }
+    }
 }
 
 fn of_bytes(rejection: &BytesRejection, too_large: ErrorCode) -> NodeError {
@@ -177,6 +215,30 @@ mod tests {
             assert_eq!(read(none), None, "{none}");
         }
         assert_eq!(bearer(&HeaderMap::new()), None);
+    }
+
+    #[tokio::test]
+    async fn whoever_sends_too_much_hears_so() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let routes = axum::Router::new().route(
+            "/chunk",
+            axum::routing::put(|Chunk(_): Chunk| async {}).layer(axum::extract::DefaultBodyLimit::max(10)),
+        );
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(axum::serve(listener, routes).into_future());
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let length = 32 << 20;
+        let head = format!(
+            "PUT /chunk HTTP/1.1\r\nHost: node\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b'x'; length]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("upload_too_large"), "{answer}");
+        server.abort();
     }
 
     #[test]

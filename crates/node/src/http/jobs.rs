@@ -75,10 +75,10 @@ async fn job_events(
     headers: HeaderMap,
 ) -> Result<Response, NodeError> {
     let after = last_event_id(&headers)?;
-    let busy = |_| plain(ErrorCode::NodeBusy);
-    let permit = shared.streams.clone().try_acquire_owned().map_err(busy)?;
+    let place = shared.streams.take(address);
+    let place = place.ok_or_else(|| plain(ErrorCode::NodeBusy))?;
     let events = shared.node.job_events(address, id, after).await?;
-    Ok(events::answer(events, shared.closing, permit))
+    Ok(events::answer(events, shared.closing, place))
 }
 
 async fn output(

@@ -21,16 +21,13 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::FromRef;
-use tokio::sync::Semaphore;
 
 use crate::Node;
 
 pub use serve::serve;
 
+use events::Streams;
 use guard::Closing;
-
-/// Event streams that are answered at once; each holds a connection for as long as its job runs.
-const MAXIMUM_STREAMS: usize = 1024;
 
 /// The whole service, ready to be called without a socket, as tests do.
 ///
@@ -46,7 +43,7 @@ fn router_until(node: Arc<Node>, closing: Closing) -> Router {
     let shared = Shared {
         node,
         closing,
-        streams: Arc::new(Semaphore::new(MAXIMUM_STREAMS)),
+        streams: Streams::new(),
     };
     let market = assets::routes()
         .merge(accounts::routes())
@@ -64,7 +61,7 @@ fn router_until(node: Arc<Node>, closing: Closing) -> Router {
 struct Shared {
     node: Arc<Node>,
     closing: Closing,
-    streams: Arc<Semaphore>,
+    streams: Streams,
 }
 
 impl FromRef<Shared> for Arc<Node> {

@@ -14,8 +14,8 @@ use crate::error::{NodeError, OrFault};
 const COPY_BYTES: usize = 1 << 20;
 
 /// Seals bytes as an object of their own.
-pub(super) async fn seal(vault: &Arc<Vault>, bytes: Bytes) -> Result<ObjectId, NodeError> {
-    blocking(vault, "sealing a chunk", move |vault| {
+pub(crate) async fn seal(vault: &Arc<Vault>, bytes: Bytes) -> Result<ObjectId, NodeError> {
+    blocking(vault, "sealing bytes", move |vault| {
         let mut writer = vault.writer(ObjectKind::Upload)?;
         writer.write_all(&bytes).map_err(of_io)?;
         Ok(writer.finish()?)

@@ -19,6 +19,9 @@ const UPLOADS_PER_OWNER: usize = 64;
 /// Most bytes that are kept for one address, in multiples of the largest upload.
 const LARGEST_UPLOADS_PER_OWNER: u64 = 4;
 
+/// Most bytes that are kept for all addresses together, in the same multiples: addresses cost nothing.
+const LARGEST_UPLOADS: u64 = 64;
+
 /// Longest file name, in bytes.
 const NAME_BYTES: usize = 255;
 
@@ -52,6 +55,7 @@ impl Intake {
         };
         let mut transaction = self.store.begin().await?;
         self.check_share(&transaction.uploads_of(owner).await?, upload.bytes)?;
+        self.check_room(transaction.bytes_of_uploads().await?, upload.bytes)?;
         transaction.insert_upload(&row).await?;
         transaction.commit().await?;
         Ok(self.view(row))
@@ -266,6 +270,18 @@ impl Intake {
             ErrorCode::UploadTooMany.row().remedy
         );
         Err(NodeError::rejected(ErrorCode::UploadTooMany, text))
+    }
+
+    fn check_room(&self, held: u64, bytes: u64) -> Result<(), NodeError> {
+        let most = self.limits.upload_bytes.saturating_mul(LARGEST_UPLOADS);
+        if held.saturating_add(bytes) <= most {
+            return Ok(());
+        }
+        let text = format!(
+            "The uploads of all users have {held} bytes, and the node keeps at most {most}, so {bytes} more do not \
+             fit. Try again later: uploads expire."
+        );
+        Err(NodeError::rejected(ErrorCode::DiskFull, text))
     }
 
     fn check_chunk(&self, row: &UploadRow, offset: u64, bytes: u64) -> Result<(), NodeError> {

@@ -210,6 +210,26 @@ async fn announcements_that_are_refused() {
 }
 
 #[tokio::test]
+async fn all_addresses_together_have_a_share_too() {
+    let scene = Scene::new().await;
+    let announce = |owner: u8| {
+        let upload = CreateUpload {
+            name: "a".to_owned(),
+            bytes: 1000,
+            digest: keccak256([]),
+        };
+        let intake = scene.at(1000);
+        async move { intake.create(Address::repeat_byte(owner), upload).await }
+    };
+    for number in 0..64 {
+        announce(number / 4).await.unwrap();
+    }
+    let error = announce(16).await.unwrap_err();
+    assert_eq!(error.code(), "disk_full");
+    assert!(error.message().contains("64000 bytes"), "{}", error.message());
+}
+
+#[tokio::test]
 async fn what_a_crash_left_is_completed_or_dropped() {
     let scene = Scene::new().await;
     let id = scene.announce(&TEXT[..10]).await.id;

@@ -10,11 +10,13 @@ use posthuman_types::{Amount, Did};
 
 use crate::error::{ErrorCode, NodeError, OrFault};
 use crate::node::Node;
+use crate::views::of_page;
 
 impl Node {
     /// A page of assets.
     pub(crate) async fn assets(&self, query: &AssetQuery) -> Result<AssetPage, NodeError> {
-        let page = self.store.read().await?.search_assets(query).await?;
+        let page = self.store.read().await?.search_assets(query).await;
+        let page = page.map_err(of_page)?;
         let mut assets = Vec::with_capacity(page.rows.len());
         for row in page.rows {
             assets.push(self.asset_view(row).await?);

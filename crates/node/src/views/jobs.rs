@@ -10,6 +10,8 @@ use posthuman_types::{Address, Digest, JobId, JobState, OrderId, SignedReceipt};
 use crate::admission::admission_error;
 use crate::error::{ErrorCode, NodeError, OrFault};
 use crate::node::Node;
+use crate::settlement::request_of;
+use crate::views::of_page;
 
 impl Node {
     /// A job of the caller.
@@ -25,7 +27,8 @@ impl Node {
         limit: u64,
         offset: u64,
     ) -> Result<JobPage, NodeError> {
-        let page = self.store.read().await?.jobs_of(address, limit, offset).await?;
+        let page = self.store.read().await?.jobs_of(address, limit, offset).await;
+        let page = page.map_err(of_page)?;
         let mut jobs = Vec::with_capacity(page.rows.len());
         for row in page.rows {
             jobs.push(self.job_view(row).await?);
@@ -65,8 +68,16 @@ impl Node {
         };
         let running = job.is_running(self.clock.now_seconds());
         let ended = job.state.is_final() && !job.state.has_result();
+        let refusal = match job.state {
+            JobState::Refused => reader.refusal(request_of(&job)?.digest()).await?,
+            _ => None,
+        };
         let failure = match (job.failure_code, job.failure_reason) {
-            (Some(code), Some(message)) if ended => Some(JobFailure { code, message }),
+            (Some(code), Some(message)) if ended => Some(JobFailure {
+                code,
+                message,
+                refusal: refusal.map(|row| row.signed),
+            }),
             _ => None,
         };
         let outputs = job

@@ -22,6 +22,7 @@ pub(crate) struct Args {}
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
+        posthuman_jobs::sandbox::hide_memory()?;
         let mut stop = pin!(stop_signal()?);
         let data: PathBuf = context.settings.require("data", "the data folder")?;
         let data = std::path::absolute(data)?;

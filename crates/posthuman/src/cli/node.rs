@@ -38,6 +38,7 @@ impl Args {
         if self.end_with_parent {
             rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
         }
+        posthuman_jobs::sandbox::hide_memory()?;
         let settings = &context.settings;
         let place = Place {
             data: settings.require("data", "the data folder")?,

@@ -118,16 +118,23 @@ fn place(settings: &Settings) -> anyhow::Result<(PathBuf, Pair)> {
 fn check(vault: &Path, key: MasterKey) -> Result<Vec<Object>, VaultError> {
     let vault = Vault::open_read_only(vault, key)?;
     let mut objects = Vec::new();
-    for facts in vault.list()? {
-        let damage = match vault.verify(facts.object) {
-            Ok(()) => None,
-            Err(error @ VaultError::UnknownMasterKey { .. }) => return Err(error),
-            Err(error) => Some(error.to_string()),
+    for object in vault.ids()? {
+        let verified = vault.verify(object);
+        let (kind, bytes, damage) = match (vault.describe(object), verified) {
+            // The node that uses the vault has just taken it away.
+            (Err(VaultError::NotFound { .. }), _) => continue,
+            (_, Err(error @ VaultError::UnknownMasterKey { .. })) => return Err(error),
+            (Err(error), _) => ("unknown".to_owned(), 0, Some(error.to_string())),
+            (Ok(facts), verified) => (
+                format!("{:?}", facts.kind).to_lowercase(),
+                facts.bytes,
+                verified.err().map(|error| error.to_string()),
+            ),
         };
         objects.push(Object {
-            object: facts.object,
-            kind: format!("{:?}", facts.kind).to_lowercase(),
-            bytes: facts.bytes,
+            object,
+            kind,
+            bytes,
             damage,
         });
     }
@@ -195,8 +202,12 @@ mod tests {
         let mut bytes = std::fs::read(&chunk).unwrap();
         bytes[10] ^= 1;
         std::fs::write(&chunk, bytes).unwrap();
-        let damage = check(&root, key).unwrap().remove(0).damage.unwrap();
+        let damage = check(&root, key.clone()).unwrap().remove(0).damage.unwrap();
         assert!(damage.contains("corrupted"), "{damage}");
+        std::fs::write(root.join("objects").join(format!("{object}.json")), "{").unwrap();
+        let found = check(&root, key).unwrap().remove(0);
+        let damage = found.damage.unwrap();
+        assert!(found.object == object && damage.contains("manifest"), "{damage}");
     }
 
     #[test]

@@ -75,6 +75,18 @@ impl Connection {
     pub async fn refusal(&mut self, request: Digest) -> Result<Option<RefusalRow>, StoreError> {
         self.select_one("WHERE request = $1", values![&request]).await
     }
+
+    /// The refusals that named an order, oldest first.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn refusals_of_order(&mut self, order: OrderId) -> Result<Vec<RefusalRow>, StoreError> {
+        self.select(
+            "WHERE order_id = $1 ORDER BY created_at, request",
+            values![&order],
+        )
+        .await
+    }
 }
 
 impl Transaction {

@@ -60,6 +60,15 @@ impl Connection {
             .await
     }
 
+    /// Bytes that all uploads together have or will have.
+    ///
+    /// # Errors
+    /// The database fails.
+    pub async fn bytes_of_uploads(&mut self) -> Result<u64, StoreError> {
+        let sum = "SELECT CAST(coalesce(sum(bytes), 0) AS BIGINT) FROM uploads";
+        self.count(sum, Vec::new()).await
+    }
+
     /// Uploads whose time is over.
     ///
     /// # Errors

@@ -330,7 +330,8 @@ async fn refusals_publications_and_models_read_back() {
     };
     transaction.put_refusal(&row).await.unwrap();
     transaction.put_refusal(&row).await.unwrap();
-    assert_eq!(transaction.refusal(word(3)).await.unwrap(), Some(row));
+    assert_eq!(transaction.refusal(word(3)).await.unwrap(), Some(row.clone()));
+    assert_eq!(transaction.refusals_of_order(order_id(9)).await.unwrap(), [row]);
 
     let row = PublicationRow {
         digest: word(1),

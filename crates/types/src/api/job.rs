@@ -4,7 +4,8 @@ use alloy_primitives::{Address, B256, Bytes};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Did, Digest, InputManifest, JobId, JobState, Operation, OrderId, Progress, StartRequest, UploadId, Usage,
+    Did, Digest, InputManifest, JobId, JobState, Operation, OrderId, Progress, SignedRefusal, StartRequest,
+    UploadId, Usage,
 };
 
 /// An input by the upload that holds it.
@@ -97,6 +98,9 @@ pub struct JobFailure {
     pub code: String,
     /// A sentence.
     pub message: String,
+    /// The node's signed refusal, where the worker refused what was asked: it is there as soon as the node has signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<SignedRefusal>,
 }
 
 /// One server-sent event of `GET /jobs/{id}/events`. Its `sequence` is the event's id, so that a client that sends

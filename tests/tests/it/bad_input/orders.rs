@@ -47,6 +47,15 @@ fn an_order_that_does_not_fit_is_refused_and_stays_open() {
             .send(&bob, &wallet)
             .await;
         assert_refusal(&bob, &answer(again, "order_used", 409), order);
+        // Asking again and again costs nothing, so it is not signed and kept for ever.
+        for more in 1..32 {
+            let nonce = raw.next_nonce(&wallet).await + more;
+            let again = Start::of(&offer, order, nonce).send(&bob, &wallet).await;
+            answer(again, "order_used", 409);
+        }
+        let nonce = raw.next_nonce(&wallet).await + 32;
+        let again = Start::of(&offer, order, nonce).send(&bob, &wallet).await;
+        assert_eq!(answer(again, "order_used", 409).refusal, None);
         wrong_fees(&market, &bob, &offer).await;
     });
 }

@@ -12,12 +12,14 @@ use posthuman::verify::Material;
 use posthuman::{Goal, Market, MarketError, Offer, Work};
 use posthuman_jobs::vault::{ObjectKind, Vault};
 use posthuman_types::api::Job;
-use posthuman_types::{Amount, JobId, JobState, OrderId, Parameters, Publication};
+use posthuman_types::{
+    Amount, Digest, JobId, JobState, Operation, OrderId, Parameters, Publication, StartRequest,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::raw::{Raw, Start};
 use super::{answer, assert_open};
-use crate::ground::{block_on, ground, quiet};
+use crate::ground::{Ground, block_on, ground, quiet};
 
 /// How long a job may take to look as it should.
 const LIMIT: Duration = Duration::from_secs(180);
@@ -63,6 +65,7 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
             })
             .await
             .unwrap();
+        writes_no_core_dump(market.node().process().id());
         let bob = market.person(Person::Bob).await.unwrap();
         let (offer, order) = pay(&bob, long_work(&ground.root.did, 2_400)).await;
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
@@ -117,6 +120,16 @@ fn cancelled_jobs_leave_the_order_open_and_killed_workers_go_on_from_a_checkpoin
         market.stop_node().unwrap();
         crate::break_points::audit::vault(market.data()).await.unwrap();
     });
+}
+
+/// A core dump of the node would hold its keys.
+fn writes_no_core_dump(node: u32) {
+    let limits = std::fs::read_to_string(format!("/proc/{node}/limits")).unwrap();
+    let mut core = limits
+        .lines()
+        .filter(|line| line.starts_with("Max core file size"));
+    let words: Vec<_> = core.next().unwrap().split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"], "{limits}");
 }
 
 fn step_of(job: &Job) -> u32 {
@@ -187,6 +200,9 @@ fn one_order_pays_one_job_however_often_it_is_started_at_once() {
         }
         assert_eq!(admitted.len(), 1, "{admitted:?}");
         let (start, job) = admitted.remove(0);
+        // Sent often at once, the same request is the same job, and none waits for another's connection.
+        let same = futures::future::join_all((0..12).map(|_| start.send(&bob, &wallet))).await;
+        assert!(same.into_iter().all(|same| same.unwrap().id == job.id));
 
         // After a restart the same request is the same job, and another is refused.
         market.kill_node();
@@ -206,7 +222,24 @@ fn one_order_pays_one_job_however_often_it_is_started_at_once() {
         }
         bob.wait(job.id, Goal::Settled, &mut quiet()).await.unwrap();
         assert_eq!(bob.jobs(100, 0).await.unwrap().total, 1);
+        nothing_comes_after_the_end(&Raw::signed_in(&bob, &wallet).await, job.id).await;
     });
+}
+
+/// Whoever has a job's last event is not kept waiting, and what the job counted is in the metrics.
+async fn nothing_comes_after_the_end(raw: &Raw, job: JobId) {
+    let http = reqwest::Client::new();
+    let events = http
+        .get(format!("{}/api/v1/jobs/{job}/events", raw.url))
+        .bearer_auth(raw.token.as_ref().unwrap())
+        .header("last-event-id", "1000000");
+    let text = async { events.send().await.unwrap().text().await.unwrap() };
+    let text = tokio::time::timeout(Duration::from_secs(60), text).await.unwrap();
+    assert!(!text.contains("data:"), "{text}");
+    let metrics = http.get(format!("{}/metrics", raw.url)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let line = "posthuman_tokens_total{operation=\"train\"}";
+    assert!(metrics.contains(line), "{metrics}");
 }
 
 #[test]
@@ -221,6 +254,8 @@ fn a_flipped_byte_in_the_vault_fails_the_job_and_not_the_order() {
         let mut damaged = whole.clone();
         damaged[whole.len() / 2] ^= 1;
         std::fs::write(&chunk, damaged).unwrap();
+        let work = tiny_child_work(&ground.root.did, "Child").unwrap();
+        answer(bob.quote(work, &mut quiet()).await, "weights_corrupted", 500);
         let job = bob.start(order, &offer, &mut quiet()).await.unwrap();
         let error = bob.wait(job.id, Goal::Published, &mut quiet()).await.unwrap_err();
         let MarketError::JobEnded { code, message, .. } = error else {
@@ -299,6 +334,8 @@ fn a_training_whose_loss_is_no_number_fails_and_a_prompt_that_does_not_fit_is_re
             .await
             .unwrap_err();
         assert_eq!(error.code(), "context_exceeded", "{error}");
+        refused_with_a_signed_word(&bob, session.order()).await;
+        a_prompt_that_is_turned_away_leaves_nothing(&ground, &market, session.order()).await;
         let huge = "Call me Ishmael. ".repeat(5_000);
         let error = session
             .say(&huge, texts::greedy(), &mut |_| {})
@@ -315,6 +352,51 @@ fn a_training_whose_loss_is_no_number_fails_and_a_prompt_that_does_not_fit_is_re
         assert_eq!(turn.job.turn, 0, "what was refused took no turn");
         session.close().await.unwrap();
     });
+}
+
+/// What the worker refused is signed a moment later, and then part of the job.
+async fn refused_with_a_signed_word(bob: &Market, order: OrderId) {
+    let jobs = bob.jobs(100, 0).await.unwrap().jobs;
+    let refused = jobs
+        .into_iter()
+        .find(|job| job.state == JobState::Refused)
+        .unwrap();
+    let signed = |job: &Job| {
+        job.failure
+            .as_ref()
+            .is_some_and(|failure| failure.refusal.is_some())
+    };
+    let refused = until(bob, refused.id, "its signed refusal", signed).await;
+    let signed = refused.failure.unwrap().refusal.unwrap();
+    assert_eq!(
+        (signed.refusal.order, signed.refusal.code.as_str()),
+        (order, "context_exceeded")
+    );
+    let signer = posthuman_proofs::recover_signer(signed.refusal.digest(), &signed.signature).unwrap();
+    assert_eq!(signer, bob.info().receipt_signer);
+}
+
+async fn a_prompt_that_is_turned_away_leaves_nothing(ground: &Ground, market: &TestMarket, order: OrderId) {
+    let bob = market.person(Person::Bob).await.unwrap();
+    let wallet = Person::Bob.wallet();
+    let sealed = || files::files_under(&market.data().join("vault/objects")).len();
+    let before = sealed();
+    let start = Start {
+        request: StartRequest {
+            order,
+            datatoken: ground.root.datatoken,
+            operation: Operation::Infer,
+            input: Digest::repeat_byte(7),
+            parameters: Parameters::Infer(texts::greedy()).to_canonical(),
+            turn: 0,
+            previous: Digest::ZERO,
+            nonce: Raw::new(market.node_url()).next_nonce(&wallet).await,
+        },
+        inputs: Vec::new(),
+        prompt: Some("Call me".to_owned()),
+    };
+    answer(start.send(&bob, &wallet).await, "input_mismatch", 400);
+    assert_eq!(sealed(), before, "the prompt stays sealed for nobody");
 }
 
 /// Files of a model whose weights are finite, and too large for any sum of them.
