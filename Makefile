@@ -5,7 +5,7 @@
 ## make test       every check and every test, as CI runs them
 ## make check      format, lints and the repository's own rules, before a commit
 ## make contracts  install the pinned contracts, devnet and texts
-## make reader     install the other tool with which the tests read the chain
+## make reader     install what the tests read the chain with, and the contract wallet that they deploy
 ## make fmt        format the sources
 ## make build      build all rooms, tests and benches
 ## make doc        build the library's pages, warnings denied

@@ -4,7 +4,7 @@ mod disk;
 mod http;
 mod machine;
 mod orders;
-mod raw;
+pub mod raw;
 mod receipts;
 mod texts;
 mod work;

@@ -5,6 +5,7 @@
 mod bad_input;
 mod break_points;
 mod chain_read;
+mod contract_wallet;
 mod example;
 mod ground;
 mod imports;
