@@ -161,7 +161,7 @@ pub const LICENCE_EXCEPTIONS: &[LicenceException] = &[];
 pub const THIS_FILE: &str = "xtask/src/rules.rs";
 
 /// Folders that are no part of what is checked, by name, wherever they lie.
-pub const SKIPPED_FOLDERS: &[&str] = &[".git", "node_modules", "target"];
+pub const SKIPPED_FOLDERS: &[&str] = &[".git", ".venv", "node_modules", "target"];
 
 /// Files that tools write for themselves.
 pub const SKIPPED_FILES: &[&str] = &["Cargo.lock"];
@@ -310,11 +310,18 @@ pub const PINNED_FOLDERS: &[PinnedFolder] = &[
     // The other tool with which the tests read the chain.
     PinnedFolder {
         folder: "tests/reader",
-        pins: &[Pin {
-            name: "viem",
-            asks: "2.57.20",
-            version: "2.57.20",
-        }],
+        pins: &[
+            Pin {
+                name: "viem",
+                asks: "2.57.20",
+                version: "2.57.20",
+            },
+            Pin {
+                name: "@lukso/universalprofile-contracts",
+                asks: "0.15.5",
+                version: "0.15.5",
+            },
+        ],
         without_hash: &[],
     },
 ];

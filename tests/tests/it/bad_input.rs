@@ -7,6 +7,7 @@ mod orders;
 pub mod raw;
 mod receipts;
 mod texts;
+mod weights;
 mod work;
 
 use posthuman::{MarketError, NodeAnswer};

@@ -89,7 +89,7 @@ fn verify_both(market: &TestMarket, first: &SignedReceipt, last: &SignedReceipt)
     assert!(
         holds
             .stdout
-            .contains("in the data NFT's store, for a contract wallet"),
+            .contains("in the data NFT's store, as for a contract wallet"),
         "{holds:?}"
     );
     // A receipt that the node signed, of the same order, whose digest is not what the store holds.

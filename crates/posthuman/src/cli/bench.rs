@@ -25,12 +25,16 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Work {
     /// Steps of a training: forward, backward and AdamW.
+    #[command(after_help = "Example:\n  posthuman bench train --batch 1 --seq 1024")]
     Train(Shape),
     /// Forward pass and loss.
+    #[command(after_help = "Example:\n  posthuman bench eval --batch 4 --seq 256 --threads 1")]
     Eval(Shape),
     /// Tokens generated one after the other, after a prompt of --seq tokens.
+    #[command(after_help = "Example:\n  posthuman bench decode --seq 64 --tokens 128")]
     Decode(Shape),
     /// A prompt of --seq tokens read at once.
+    #[command(after_help = "Example:\n  posthuman bench prefill --seq 512")]
     Prefill(Shape),
 }
 
