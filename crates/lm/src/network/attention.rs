@@ -1,5 +1,7 @@
 //! Causal attention of one head, forward and backward, in blocks of queries: no length × length matrix is ever held.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
 use super::activations::Shape;
@@ -8,6 +10,18 @@ use crate::kernels::{Matrix, Start, Work, multiply};
 
 /// Queries treated together.
 const QUERIES: usize = 64;
+
+thread_local! {
+    /// Scores and slopes of a block of queries, kept from one head to the next.
+    static SCRATCH: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+/// Lends the thread's scratch for the work on one head.
+pub(crate) fn with_scratch(work: impl FnOnce(&mut [Vec<f32>; 2])) {
+    let mut scratch = SCRATCH.take();
+    work(&mut scratch);
+    SCRATCH.set(scratch);
+}
 
 /// The scores' factor: 1/√(head width).
 pub(crate) fn score_scale(head_width: usize) -> f32 {

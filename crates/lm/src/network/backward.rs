@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::activations::{Activations, BlockActivations, Shape};
-use super::attention::{HeadGradients, attend_backward};
+use super::attention::{HeadGradients, attend_backward, with_scratch};
 use super::block::at;
 use crate::config::Gpt2Config;
 use crate::kernels::norm::{RowScale, layer_norm_backward, layer_norm_parameters_backward};
@@ -203,17 +203,18 @@ fn attention_backward(
         .par_chunks(head)
         .zip(kept.keys.par_chunks(head))
         .zip(kept.values.par_chunks(head));
-    targets.zip(inputs).for_each_init(
-        || (Vec::new(), Vec::new()),
-        |(scores, slopes), ((((queries, keys), values), upper), ((q, k), v))| {
+    targets
+        .zip(inputs)
+        .for_each(|((((queries, keys), values), upper), ((q, k), v))| {
             let gradients = HeadGradients {
                 queries,
                 keys,
                 values,
             };
-            attend_backward(gradients, upper, [q, k, v], head_width, [scores, slopes]);
-        },
-    );
+            with_scratch(|[scores, slopes]| {
+                attend_backward(gradients, upper, [q, k, v], head_width, [scores, slopes]);
+            });
+        });
     let joined = &mut buffers.wide[..shape.rows() * 3 * width];
     join_parts(
         joined,

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::activations::{Activations, BlockActivations, Scratch, Shape};
-use super::attention::{attend, merge_heads, split_heads};
+use super::attention::{attend, merge_heads, split_heads, with_scratch};
 use super::block::{AfterAttention, after_attention, at, before_attention};
 use crate::config::Gpt2Config;
 use crate::kernels::elementwise;
@@ -96,12 +96,10 @@ fn run_block(
         .par_chunks(head)
         .zip(kept.keys.par_chunks(head))
         .zip(kept.values.par_chunks(head));
-    narrow.par_chunks_mut(head).zip(inputs).for_each_init(
-        Vec::new,
-        |scores, (output, ((queries, keys), values))| {
-            attend(output, queries, keys, values, head_width, 0, scores);
-        },
-    );
+    let heads = narrow.par_chunks_mut(head).zip(inputs);
+    heads.for_each(|(output, ((queries, keys), values))| {
+        with_scratch(|[scores, _]| attend(output, queries, keys, values, head_width, 0, scores));
+    });
     merge_heads(&mut kept.attended, narrow, shape, config.n_embd, head_width);
     let buffers = AfterAttention {
         middle: &mut kept.middle,

@@ -3,8 +3,9 @@
 use crate::kernels::loss::{Score, score, score_backward};
 use crate::kernels::{K_BLOCK, Matrix, Start, Work, multiply};
 
-/// Rows whose logits are held together: one block of k of the embedding's gradient.
-pub(crate) const HEAD_ROWS: usize = K_BLOCK;
+/// Rows whose logits are held together: whole blocks of k of the embedding's gradient. Each time the whole embedding is
+/// copied into panels, so that fewer rows cost speed; more cost memory.
+pub(crate) const HEAD_ROWS: usize = 2 * K_BLOCK;
 
 /// Scores each row of `normed` `[rows, width]` against its target with the head `embedding` `[vocabulary, width]`.
 pub(crate) fn score_rows(

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::activations::{Scratch, Shape};
-use super::attention::{attend, merge_heads, split_heads};
+use super::attention::{attend, merge_heads, split_heads, with_scratch};
 use super::block::{AfterAttention, after_attention, at, before_attention};
 use crate::kernels::norm::{RowScale, layer_norm};
 use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
@@ -124,12 +124,11 @@ impl<'a> Session<'a> {
             .par_chunks(rows * head_width)
             .zip(keys.par_chunks(head))
             .zip(values.par_chunks(head));
-        narrow
-            .par_chunks_mut(rows * head_width)
-            .zip(inputs)
-            .for_each_init(Vec::new, |scores, (output, ((queries, keys), values))| {
-                attend(output, queries, keys, values, head_width, first, scores);
-            });
+        narrow.par_chunks_mut(rows * head_width).zip(inputs).for_each(
+            |(output, ((queries, keys), values))| {
+                with_scratch(|[scores, _]| attend(output, queries, keys, values, head_width, first, scores));
+            },
+        );
         merge_heads(attended, narrow, shape, config.n_embd, head_width);
         let after = AfterAttention {
             middle,

@@ -196,8 +196,15 @@ impl Source<'_> {
             panel.fill(0.0);
         }
         if self.lane_stride == 1 {
-            for (index, panel) in panel.chunks_exact_mut(width).enumerate() {
-                panel[..lanes].copy_from_slice(&values[index * self.depth_stride..][..lanes]);
+            match lanes {
+                32 => copy_rows::<32>(panel, width, values, self.depth_stride),
+                16 => copy_rows::<16>(panel, width, values, self.depth_stride),
+                14 => copy_rows::<14>(panel, width, values, self.depth_stride),
+                _ => {
+                    for (index, panel) in panel.chunks_exact_mut(width).enumerate() {
+                        panel[..lanes].copy_from_slice(&values[index * self.depth_stride..][..lanes]);
+                    }
+                }
             }
         } else {
             self.turn_into(panel, values, lanes, width);
@@ -227,6 +234,16 @@ impl Source<'_> {
                         values[lane * self.lane_stride + index * self.depth_stride];
                 }
             }
+        }
+    }
+}
+
+/// Copies the first `LANES` numbers of each row; a length known when it is compiled needs no call for each row.
+fn copy_rows<const LANES: usize>(panel: &mut [f32], width: usize, values: &[f32], stride: usize) {
+    for (index, panel) in panel.chunks_exact_mut(width).enumerate() {
+        let row = values[index * stride..].first_chunk::<LANES>();
+        if let (Some(place), Some(row)) = (panel.first_chunk_mut::<LANES>(), row) {
+            *place = *row;
         }
     }
 }

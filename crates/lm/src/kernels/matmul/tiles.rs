@@ -106,22 +106,19 @@ unsafe fn avx512(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
             sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
         }
     }
-    let columns = u32::MAX.unbounded_shr((WIDE - corner.columns) as u32);
-    let masks = [columns as u16, (columns >> HALF) as u16];
-    for (row, sums) in sums.iter().enumerate().take(corner.rows) {
-        for (half, (&sum, mask)) in sums.iter().zip(masks).enumerate() {
-            // SAFETY: the caller gives a corner of valid rows and columns; the masks leave the others alone.
-            unsafe {
-                let place = corner.target.wrapping_add(row * corner.stride + half * HALF);
-                let before = _mm512_maskz_loadu_ps(if corner.keep { mask } else { 0 }, place);
-                let after = if corner.keep {
-                    _mm512_add_ps(before, sum)
-                } else {
-                    sum
-                };
-                _mm512_mask_storeu_ps(place, mask, after);
-            }
+    // The sums leave their registers here, by constant places: indexed by a row known only at run time, they would live
+    // in memory all along.
+    let mut values = [[0.0; WIDE]; ROWS];
+    for (values, sums) in values.iter_mut().zip(sums) {
+        // SAFETY: both stores lie inside the array `values`.
+        unsafe {
+            _mm512_storeu_ps(values.as_mut_ptr(), sums[0]);
+            _mm512_storeu_ps(values.as_mut_ptr().add(HALF), sums[1]);
         }
+    }
+    for (row, values) in values.iter().enumerate().take(corner.rows) {
+        // SAFETY: the caller gives a corner whose rows and columns are its own.
+        unsafe { corner.store(row, values) };
     }
 }
 
@@ -144,13 +141,16 @@ unsafe fn avx2(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
             sums[1] = _mm256_fmadd_ps(factor, high, sums[1]);
         }
     }
-    for (row, sums) in sums.iter().enumerate().take(corner.rows) {
-        let mut values = [0.0; WIDE];
-        // SAFETY: both stores lie inside `values`; the caller gives a corner whose rows and columns are its own.
+    let mut values = [[0.0; WIDE]; ROWS];
+    for (values, sums) in values.iter_mut().zip(sums) {
+        // SAFETY: both stores lie inside the array `values`.
         unsafe {
             _mm256_storeu_ps(values.as_mut_ptr(), sums[0]);
             _mm256_storeu_ps(values.as_mut_ptr().add(HALF), sums[1]);
-            corner.store(row, &values);
         }
+    }
+    for (row, values) in values.iter().enumerate().take(corner.rows) {
+        // SAFETY: the caller gives a corner whose rows and columns are its own.
+        unsafe { corner.store(row, values) };
     }
 }
