@@ -58,7 +58,7 @@ pub use pool::{Pool, PoolQuote};
 pub use publish::{DatatokenSpec, DispenserSpec, FixedRateSpec, NftSpec, PoolSpec, Published};
 pub use renewal::Renewal;
 pub use revert::Revert;
-pub use reward::{Payment, Splitter};
+pub use reward::{Payment, Splitter, SplitterCode};
 pub use shares::{Collector, ParentAtBirth, birth_mint, collector_shares};
 pub use token::{Token, TokenAmount};
 pub use transaction::{Receipt, SignedTransaction};

@@ -5,21 +5,42 @@
 //! (it reads the two keys the other way round), so payments are read from `PayeePaid` events.
 //! Its owner could rewrite the payees: renounce the ownership right after deployment.
 
+use std::path::Path;
+
+use alloy::primitives::b256;
 use alloy::sol_types::{SolEvent, SolValue};
-use posthuman_types::{Address, B256, U256};
+use posthuman_types::{Address, B256, U256, keccak256};
 
 use crate::bindings::ISplitter;
 use crate::call::Call;
 use crate::client::Chain;
+use crate::devnet::{Artifacts, DevnetError, Version};
 use crate::error::ChainError;
 use crate::transaction::Receipt;
 
-/// Creation code of `Splitter` of `@oceanprotocol/contracts` 2.6.0, hexadecimal, without constructor arguments.
-///
-/// The one piece of bytecode in this repository, so that a node needs no package of contracts: its licence is
-/// `(Apache-2.0 AND MIT)` by its SPDX line, © BigchainDB GmbH and Ocean Protocol contributors, with parts of
-/// OpenZeppelin under MIT. A test compares it with the pinned package.
-const SPLITTER_CODE: &str = include_str!("splitter.hex");
+/// Keccak-256 of the creation code of `Splitter` of `@oceanprotocol/contracts` 2.6.0, without constructor arguments.
+const SPLITTER_HASH: B256 = b256!("ffed8501c310d6617f031403fd4c9108f82cf0f3a4dab13689fdd1c88b3315e7");
+
+/// Creation code of Ocean's `Splitter`, read from the pinned package. No bytecode is part of this program.
+#[derive(Clone, Debug)]
+pub struct SplitterCode(Vec<u8>);
+
+impl SplitterCode {
+    /// Reads it from the folder `contracts/` with its packages installed.
+    ///
+    /// # Errors
+    /// The packages are not there, or hold another `Splitter` than the one this program knows.
+    pub fn read(contracts: &Path) -> Result<Self, DevnetError> {
+        let (source, contract) = ("df/Splitter.sol", "Splitter");
+        let artifacts = Artifacts::open(contracts)?;
+        let code = artifacts.creation_code(Version::Current, source, contract)?;
+        if keccak256(&code) != SPLITTER_HASH {
+            let path = artifacts.path(Version::Current, source, contract);
+            return Err(DevnetError::BadArtifact { path });
+        }
+        Ok(Self(code))
+    }
+}
 
 /// A Splitter.
 #[derive(Clone, Debug)]
@@ -58,9 +79,9 @@ impl Splitter {
     /// The creation of a Splitter. Its address is [`Receipt::created`]; its owner is the sender.
     ///
     /// Each payee needs a share above zero and must be named once; otherwise the contract refuses.
-    pub fn deploy(payees: &[(Address, U256)]) -> Call {
+    pub fn deploy(code: &SplitterCode, payees: &[(Address, U256)]) -> Call {
         let (accounts, shares): (Vec<Address>, Vec<U256>) = payees.iter().copied().unzip();
-        let mut code = splitter_code();
+        let mut code = code.0.clone();
         code.extend((accounts, shares).abi_encode_params());
         Call::create(
             code.into(),
@@ -185,11 +206,6 @@ impl Splitter {
     }
 }
 
-/// The creation code without arguments.
-pub(crate) fn splitter_code() -> Vec<u8> {
-    alloy::hex::decode(SPLITTER_CODE.trim()).expect("a test compares the file with the pinned package")
-}
-
 /// What a release of `balance` pays, by the contract's own arithmetic: one unit stays, each payee but the last gets its
 /// share rounded down, the last gets the rest.
 pub fn release_amounts(balance: U256, payees: &[(Address, U256)]) -> Vec<(Address, U256)> {
@@ -229,7 +245,17 @@ mod tests {
     }
 
     #[test]
-    fn the_code_is_there() {
-        assert_eq!(splitter_code().len(), 6167);
+    fn another_splitter_is_not_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = SplitterCode::read(folder.path()).unwrap_err().to_string();
+        assert!(missing.contains("make contracts"), "{missing}");
+        for package in ["@oceanprotocol/contracts", "ocean-contracts-1.1.15"] {
+            let artifacts = folder.path().join("node_modules").join(package).join("artifacts");
+            std::fs::create_dir_all(artifacts.join("contracts/df/Splitter.sol")).unwrap();
+            let file = artifacts.join("contracts/df/Splitter.sol/Splitter.json");
+            std::fs::write(file, r#"{ "bytecode": "0x6001" }"#).unwrap();
+        }
+        let other = SplitterCode::read(folder.path()).unwrap_err();
+        assert!(matches!(other, DevnetError::BadArtifact { .. }), "{other}");
     }
 }

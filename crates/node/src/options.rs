@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use posthuman_chain::Wallet;
+use posthuman_chain::{SplitterCode, Wallet};
 use posthuman_jobs::vault::MasterKey;
 use posthuman_types::api::{Allowances, Fees, NodeLimits};
 use posthuman_types::{Amount, U256};
@@ -34,6 +34,8 @@ pub struct NodeOptions {
     pub master_key: MasterKey,
     /// The keystore file of the wallet: what the sandbox probe tries to read and must not.
     pub keystore: PathBuf,
+    /// Creation code of the contract that pays a child's proceeds to its trainer and to its parent.
+    pub splitter: SplitterCode,
     /// The executable whose hidden `worker` command runs jobs.
     pub executable: PathBuf,
     /// Whether workers are confined. `false` only by the operator's own word.

@@ -107,7 +107,10 @@ impl Node {
             .collect();
         let receipt = self
             .outbox
-            .execute(&format!("{}:splitter", birth.key), Splitter::deploy(&payees))
+            .execute(
+                &format!("{}:splitter", birth.key),
+                Splitter::deploy(&self.options.splitter, &payees),
+            )
             .await?;
         break_point("publish.splitter");
         let splitter = Splitter::deployed(&receipt)?;

@@ -3,6 +3,7 @@
 use std::fs;
 
 use alloy::json_abi::{Event, EventParam, Function, JsonAbi, Param, StateMutability};
+use posthuman_chain::SplitterCode;
 use posthuman_chain::bindings::*;
 use posthuman_chain::devnet::{Artifacts, Version, contracts_folder};
 
@@ -135,11 +136,12 @@ fn every_selector_topic_and_struct_is_the_artifacts() {
 }
 
 #[test]
-fn the_embedded_splitter_is_the_pinned_one() {
+fn a_splitter_is_made_of_the_pinned_code() {
     let artifacts = Artifacts::open(&contracts_folder()).unwrap();
     let pinned = artifacts
         .creation_code(Version::Current, "df/Splitter.sol", "Splitter")
         .unwrap();
-    let deployed = posthuman_chain::Splitter::deploy(&[]).data;
+    let code = SplitterCode::read(&contracts_folder()).unwrap();
+    let deployed = posthuman_chain::Splitter::deploy(&code, &[]).data;
     assert_eq!(deployed[..pinned.len()], pinned[..]);
 }

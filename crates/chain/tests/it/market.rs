@@ -55,6 +55,10 @@ pub fn told(error: impl std::error::Error) -> String {
 }
 
 impl Market {
+    pub fn splitter_code(&self) -> SplitterCode {
+        SplitterCode::read(&posthuman_chain::devnet::contracts_folder()).unwrap()
+    }
+
     pub async fn send(&self, wallet: &Wallet, call: Call) -> Receipt {
         self.chain.send(wallet, call).await.map_err(told).unwrap()
     }

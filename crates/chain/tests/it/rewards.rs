@@ -13,7 +13,9 @@ async fn a_splitter_pays_by_shares_and_is_final() {
         (market.alice.address(), U256::from(3)),
         (market.bob.address(), U256::from(4)),
     ];
-    let receipt = market.send(&market.node, Splitter::deploy(&payees)).await;
+    let receipt = market
+        .send(&market.node, Splitter::deploy(&market.splitter_code(), &payees))
+        .await;
     let splitter = chain.splitter(Splitter::deployed(&receipt).unwrap());
     assert_eq!(splitter.payees().await.unwrap(), payees);
     assert_eq!(splitter.total_shares().await.unwrap(), U256::from(7));
@@ -61,7 +63,9 @@ async fn splitters_that_cannot_be_are_told() {
         (vec![(alice, U256::ZERO)], "share is zero"),
         (vec![(alice, U256::ONE), (alice, U256::ONE)], "named twice"),
     ] {
-        let sentence = market.refused(&market.node, Splitter::deploy(&payees)).await;
+        let sentence = market
+            .refused(&market.node, Splitter::deploy(&market.splitter_code(), &payees))
+            .await;
         assert!(sentence.contains(expected), "{sentence}");
     }
     let other = market.send(&market.node, Call::pay(alice, U256::ONE)).await;

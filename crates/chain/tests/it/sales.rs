@@ -176,7 +176,12 @@ async fn a_resale_pays_the_ancestors_by_the_splitter() {
         (bob.address(), U256::from(8000)),
         (alice.address(), U256::from(2000)),
     ];
-    let splitter = Splitter::deployed(&market.send(node, Splitter::deploy(&payees)).await).unwrap();
+    let splitter = Splitter::deployed(
+        &market
+            .send(node, Splitter::deploy(&market.splitter_code(), &payees))
+            .await,
+    )
+    .unwrap();
     let splitter = chain.splitter(splitter);
     market.send(node, splitter.renounce()).await;
     market

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::pin;
 
+use posthuman_chain::SplitterCode;
+use posthuman_chain::devnet::contracts_folder;
 use posthuman_node::{MarketOptions, NodeOptions, RunningNode, WorkOptions};
 use posthuman_types::Amount;
 use posthuman_types::api::{Allowances, Fees};
@@ -112,6 +114,7 @@ pub(crate) fn options(context: &Context, place: Place, keys: NodeKeys) -> anyhow
         former_receipt_signers: keys.former_receipt_signers,
         master_key: keys.master_key,
         keystore: keys.keystore,
+        splitter: SplitterCode::read(&settings.path("contracts").unwrap_or_else(contracts_folder))?,
         executable: std::env::current_exe()?,
         sandbox: !settings.switch("unsafe-no-sandbox")?,
         market: market_options(context)?,

@@ -44,6 +44,8 @@ pub(crate) enum Scope {
     Node,
     /// The command that starts a node on a chain that runs, with keys that exist.
     Chain,
+    /// Commands that start a node or a devnet: both read Ocean's contracts.
+    Contracts,
     /// Commands that start a devnet.
     Devnet,
 }
@@ -74,9 +76,12 @@ impl Setting {
             .help(format!("{}{default} [env: {}]", self.doc, self.variable()))
             .help_heading(match self.scope {
                 Scope::Everywhere => "Settings",
-                Scope::Data | Scope::Worker | Scope::Vault | Scope::Node | Scope::Chain => {
-                    "Settings of the node"
-                }
+                Scope::Data
+                | Scope::Worker
+                | Scope::Vault
+                | Scope::Node
+                | Scope::Chain
+                | Scope::Contracts => "Settings of the node",
                 Scope::Devnet => "Settings of the devnet",
             })
     }
@@ -99,11 +104,24 @@ pub(crate) fn add_flags(mut command: Command) -> Command {
                 Scope::Vault,
                 Scope::Node,
                 Scope::Chain,
+                Scope::Contracts,
             ][..],
         ),
-        ("devnet", &[Scope::Data, Scope::Devnet]),
-        ("dev", &[Scope::Data, Scope::Worker, Scope::Node, Scope::Devnet]),
-        ("demo", &[Scope::Data, Scope::Worker, Scope::Devnet]),
+        ("devnet", &[Scope::Data, Scope::Contracts, Scope::Devnet]),
+        (
+            "dev",
+            &[
+                Scope::Data,
+                Scope::Worker,
+                Scope::Node,
+                Scope::Contracts,
+                Scope::Devnet,
+            ],
+        ),
+        (
+            "demo",
+            &[Scope::Data, Scope::Worker, Scope::Contracts, Scope::Devnet],
+        ),
         ("vault", &[Scope::Data, Scope::Vault]),
         ("verify", &[Scope::Worker, Scope::Vault]),
     ] {

@@ -69,7 +69,7 @@ impl Stage {
         let devnet = Devnet::start(devnet).await?;
         let keys = KeyFiles::of(&data);
         let keys = tokio::task::spawn_blocking(move || keys.create().map(|()| keys)).await??;
-        let mut node = node_command(&devnet, &data, &keys, sandbox)?
+        let mut node = node_command(&devnet, &data, &contracts, &keys, sandbox)?
             .spawn()
             .context("starting the node")?;
         let stdout = node.stdout.take().context("the node has no stdout")?;
@@ -123,7 +123,14 @@ impl Stage {
     }
 }
 
-fn node_command(devnet: &Devnet, data: &Path, keys: &KeyFiles, sandbox: bool) -> anyhow::Result<Command> {
+fn node_command(
+    devnet: &Devnet,
+    data: &Path,
+    contracts: &Path,
+    keys: &KeyFiles,
+    sandbox: bool,
+) -> anyhow::Result<Command> {
+    let contracts = std::path::absolute(contracts)?;
     let log = std::fs::File::create(data.join("node.log")).context("creating the node's log")?;
     let mut command = Command::new(std::env::current_exe()?);
     // What the user set for other nodes, in the environment or in `posthuman.toml`, is not for this one.
@@ -142,8 +149,9 @@ fn node_command(devnet: &Devnet, data: &Path, keys: &KeyFiles, sandbox: bool) ->
         "--rpc",
         devnet.url(),
     ]);
-    let files = [
+    let files: [(&str, &Path); 9] = [
         ("--data", data),
+        ("--contracts", &contracts),
         ("--address-file", devnet.address_file()),
         ("--wallet", &keys.wallet.keystore),
         ("--password-file", &keys.wallet.password),

@@ -1,6 +1,6 @@
 //! The list itself.
 
-use super::Scope::{Chain, Data, Devnet, Everywhere, Node, Vault, Worker};
+use super::Scope::{Chain, Contracts, Data, Devnet, Everywhere, Node, Vault, Worker};
 use super::{Scope, Setting};
 
 /// All settings, in the order in which help and documentation show them.
@@ -240,7 +240,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Port of the devnet; 0 takes a free one.",
     ),
     setting(
-        Devnet,
+        Contracts,
         "contracts",
         "DIR",
         "",

@@ -27,6 +27,10 @@ pub(crate) fn markdown() -> String {
         ),
         ("Of the node (`node`, `dev`)", Scope::Node),
         ("Of the node alone (`node`)", Scope::Chain),
+        (
+            "Of what reads Ocean's contracts (`node`, `devnet`, `dev`, `demo`)",
+            Scope::Contracts,
+        ),
         ("Of the devnet (`devnet`, `dev`, `demo`)", Scope::Devnet),
     ] {
         let _ = write!(
