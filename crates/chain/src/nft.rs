@@ -30,7 +30,7 @@ pub enum AssetState {
     Deprecated = 2,
     /// Withdrawn by its publisher.
     Revoked = 3,
-    /// Orders are switched off for now.
+    /// Orders are switched off, until the state changes.
     OrderingDisabled = 4,
     /// Not listed.
     Unlisted = 5,

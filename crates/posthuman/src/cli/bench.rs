@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
 use posthuman_lm::{
     Decoder, Gpt2Config, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData,
 };
 use serde::Serialize;
 
+use super::Wrong;
 use super::output::{Progress, Report, facts};
 
 /// Measure the engine on this machine: tokens a second of one kind of work, the median of several runs.
@@ -47,16 +47,16 @@ struct Shape {
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     precision: Precision,
     /// Sequences put through together, in training and evaluation.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value = "4", value_parser = at_least_one)]
     batch: usize,
     /// Tokens of a sequence or of the prompt.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value = "256", value_parser = at_least_one)]
     seq: usize,
     /// Tokens to generate in a run of `decode`.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value = "64", value_parser = at_least_one)]
     tokens: usize,
     /// Threads.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value = "2", value_parser = at_least_one)]
     threads: usize,
     /// Runs that count.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -146,11 +146,11 @@ impl Shape {
         let folder = PathBuf::from(&self.model);
         let read = |name: &str| {
             let path = folder.join(name);
-            std::fs::read(&path).with_context(|| {
-                format!(
-                    "{} cannot be read; --model takes gpt2-124m or a folder of Hugging Face files",
+            std::fs::read(&path).map_err(|error| {
+                Wrong(format!(
+                    "{} cannot be read ({error}); --model takes gpt2-124m or a folder of Hugging Face files",
                     path.display()
-                )
+                ))
             })
         };
         let config = Gpt2Config::from_json(&read("config.json")?)?;
@@ -195,7 +195,8 @@ impl Shape {
     fn prefill(&self, model: &Model) -> anyhow::Result<Vec<f64>> {
         let tokens = self.tokens(model, self.seq);
         self.timed(self.seq, || {
-            Decoder::new(model, self.seq, self.threads)?.read(&tokens)?;
+            let mut decoder = Decoder::new(model, self.seq, self.threads)?;
+            decoder.read(&tokens)?;
             Ok(())
         })
     }
@@ -273,6 +274,13 @@ fn report(measured: &Measured) -> anyhow::Result<Report> {
     Report::new(text, measured)
 }
 
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("give a whole number, 1 or more".to_owned()),
+    }
+}
+
 /// The middle of sorted rates.
 fn median(sorted: &[f64]) -> f64 {
     let middle = sorted.len() / 2;
@@ -297,4 +305,18 @@ fn peak_memory() -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_and_nothing_is_not_measured() {
+        assert_eq!(median(&[1.0, 2.0, 9.0]), 2.0);
+        assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
+        assert_eq!(at_least_one("7"), Ok(7));
+        assert!(at_least_one("0").is_err() && at_least_one("-1").is_err());
+        assert_eq!(largest(&[0.5, 2.0, -1.0]), 1);
+    }
 }

@@ -242,6 +242,9 @@ fn kind_of(error: &anyhow::Error) -> (String, ErrorClass) {
         if let Some(error) = cause.downcast_ref::<ChainError>() {
             return Some(("chain", error.class()));
         }
+        if let Some(error) = cause.downcast_ref::<posthuman_lm::Error>() {
+            return Some(("input", error.class()));
+        }
         if let Some(error) = cause.downcast_ref::<WalletError>() {
             return Some(("local", error.class()));
         }

@@ -136,7 +136,7 @@ impl Market {
     /// The job that already runs, or ran, on a turn of an order.
     ///
     /// # Errors
-    /// It has other texts or parameters than are asked for now.
+    /// It has other texts or parameters than this call asks for.
     pub(super) async fn running(
         &self,
         order: OrderId,
