@@ -5,33 +5,38 @@
 //! are those of k, which the rules of [`kernels`](super::super) fix.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::super::K_BLOCK;
 use super::matrix::Matrix;
+use super::panels::{Lanes, room};
 use super::tiles::{Corner, Tile};
-use super::turn::{SIDE, turned};
 use super::{Start, Work};
 
-/// Rows of `a` packed together: with [`K_BLOCK`], 1 MiB.
-const ROWS_PACKED: usize = 1008;
-/// Columns of `b` packed together: with [`K_BLOCK`], 2 MiB.
-const COLUMNS_PACKED: usize = 2048;
-/// Rows of one task: a multiple of every tile's rows.
-const ROWS_IN_TASK: usize = 84;
-/// Columns of one task: a multiple of every tile's columns.
-const COLUMNS_IN_TASK: usize = 256;
-/// Numbers in a line of the cache.
-const LINE: usize = 16;
+/// Length of k whose panels are made together: the target is passed over once for each.
+const DEPTH_PACKED: usize = 8 * K_BLOCK;
+/// Rows of `a` or columns of `b` whose panels all tasks share; a multiple of every tile's rows and columns.
+const LANES_SHARED: usize = 1344;
+/// Columns of one task, where `a` is shared, and rows, where `b` is; multiples of every tile's columns or rows.
+const COLUMNS_IN_TASK: usize = 128;
+const ROWS_IN_TASK: usize = 168;
 
 thread_local! {
-    /// Panels of `a` and of `b`, kept from one product to the next. A product that runs inside another's wait finds
-    /// them gone and makes its own.
-    static PANELS: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+    /// Panels that all tasks of a product share, kept from one product to the next. A product that runs inside
+    /// another's wait finds them gone and makes its own.
+    static SHARED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    /// Panels of one task, and its sums between two blocks of k.
+    static OWN: Cell<(Vec<f32>, Vec<f32>)> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
 /// target = (target +) a · b with the tile's code.
+///
+/// The side with fewer lanes (rows of `a`, columns of `b`) is copied once, into panels that all tasks share and that
+/// the second cache holds for one block of k. A task takes lanes of the other side, and for each block of k copies
+/// them itself, into panels that stay near, while its part of the target stays in the second cache from one block of
+/// k to the next.
 pub(super) fn multiply(
     tile: Tile,
     target: &mut [f32],
@@ -40,29 +45,34 @@ pub(super) fn multiply(
     b: Matrix<'_>,
     work: Work,
 ) {
-    let mut panels = PANELS.take();
+    let mut panels = SHARED.take();
     let product = Product {
         tile,
         target: Target(target.as_mut_ptr()),
-        a,
-        b,
+        stride: b.columns,
+        a: a.row_lanes(),
+        b: b.column_lanes(),
         work,
     };
-    for column in (0..b.columns).step_by(COLUMNS_PACKED) {
-        for first in (0..a.columns).step_by(K_BLOCK) {
-            let depth = K_BLOCK.min(a.columns - first);
-            let keep = start == Start::Keep || first > 0;
-            product.block(&mut panels, column, first, depth, keep);
-        }
+    for first in (0..a.columns).step_by(DEPTH_PACKED) {
+        let range = first..a.columns.min(first + DEPTH_PACKED);
+        let keep = start == Start::Keep || first > 0;
+        let side = if b.columns >= a.rows {
+            Side::Rows
+        } else {
+            Side::Columns
+        };
+        product.share(side, &mut panels, &range, keep);
     }
-    PANELS.set(panels);
+    SHARED.set(panels);
 }
 
 struct Product<'a> {
     tile: Tile,
     target: Target,
-    a: Matrix<'a>,
-    b: Matrix<'a>,
+    stride: usize,
+    a: Lanes<'a>,
+    b: Lanes<'a>,
     work: Work,
 }
 
@@ -73,177 +83,215 @@ struct Target(*mut f32);
 #[allow(unsafe_code)]
 unsafe impl Sync for Target {}
 
-impl Product<'_> {
-    /// All rows of the target at the columns packed together from `column`, over one block of k.
-    fn block(&self, panels: &mut [Vec<f32>; 2], column: usize, first: usize, depth: usize, keep: bool) {
-        let columns = COLUMNS_PACKED.min(self.b.columns - column);
-        let [left, right] = panels;
-        let right = room(right, columns.next_multiple_of(self.tile.columns) * depth);
-        let b = Source {
-            values: self.b.from(first, column),
-            lanes: columns,
-            lane_stride: self.b.column_stride(),
-            depth_stride: self.b.row_stride(),
-        };
-        b.pack(right, self.tile.columns, depth, self.work);
-        for row in (0..self.a.rows).step_by(ROWS_PACKED) {
-            let rows = ROWS_PACKED.min(self.a.rows - row);
-            let left = room(left, rows.next_multiple_of(self.tile.rows) * depth);
-            let a = Source {
-                values: self.a.from(row, first),
-                lanes: rows,
-                lane_stride: self.a.row_stride(),
-                depth_stride: self.a.column_stride(),
-            };
-            a.pack(left, self.tile.rows, depth, self.work);
-            let area = Area {
-                row,
-                rows,
-                column,
-                columns,
-                depth,
-                keep,
-            };
-            self.tasks(&area, left, right);
-        }
-    }
-
-    fn tasks(&self, area: &Area, left: &[f32], right: &[f32]) {
-        let across = area.columns.div_ceil(COLUMNS_IN_TASK);
-        let tasks = across * area.rows.div_ceil(ROWS_IN_TASK);
-        let task = |index: usize| {
-            let (row, column) = (index / across * ROWS_IN_TASK, index % across * COLUMNS_IN_TASK);
-            self.task(area, row, column, left, right);
-        };
-        match self.work {
-            Work::Shared => (0..tasks).into_par_iter().for_each(task),
-            Work::Alone => (0..tasks).for_each(task),
-        }
-    }
-
-    /// The tiles of one task, whose first is at (`row`, `column`) of the area. A panel of `b` stays in the nearest
-    /// cache while the panels of `a` pass by.
-    #[allow(unsafe_code)]
-    fn task(&self, area: &Area, row: usize, column: usize, left: &[f32], right: &[f32]) {
-        let stride = self.b.columns;
-        let last_row = area.rows.min(row + ROWS_IN_TASK);
-        for column in (column..area.columns.min(column + COLUMNS_IN_TASK)).step_by(self.tile.columns) {
-            let b = &right[column * area.depth..][..self.tile.columns * area.depth];
-            for row in (row..last_row).step_by(self.tile.rows) {
-                let a = &left[row * area.depth..][..self.tile.rows * area.depth];
-                let offset = (area.row + row) * stride + area.column + column;
-                let corner = Corner {
-                    target: self.target.0.wrapping_add(offset),
-                    stride,
-                    rows: self.tile.rows.min(area.rows - row),
-                    columns: self.tile.columns.min(area.columns - column),
-                    keep: area.keep,
-                };
-                // SAFETY: the panels were cut to their length; the corner's rows and columns lie inside the area and
-                // so inside the target, whose length `multiply` checked, and no other task has this tile; `multiply`
-                // chose a tile that this machine can run.
-                unsafe { (self.tile.run)(area.depth, a, b, corner) };
-            }
-        }
-    }
-}
-
-/// The part of the target that one block of k and two packed parts speak of.
+/// Part of the target.
 struct Area {
     row: usize,
     rows: usize,
     column: usize,
     columns: usize,
-    depth: usize,
+    /// Whether the sums are added to what is there.
     keep: bool,
 }
 
-/// The first `length` numbers of a buffer from its first line of the cache on.
-fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    if buffer.len() < length + LINE {
-        buffer.resize(length + LINE, 0.0);
+impl Area {
+    fn new(row: usize, rows: usize, column: usize, columns: usize, keep: bool) -> Self {
+        Self {
+            row,
+            rows,
+            column,
+            columns,
+            keep,
+        }
     }
-    let first = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-    &mut buffer[first..first + length]
 }
 
-/// Part of a matrix, as lanes (rows of `a`, columns of `b`) that each go along k.
-struct Source<'a> {
-    values: &'a [f32],
-    lanes: usize,
-    lane_stride: usize,
-    depth_stride: usize,
+/// What a product does with one block of k.
+struct Step {
+    depth: usize,
+    first: bool,
+    last: bool,
 }
 
-impl Source<'_> {
-    /// Copies the lanes into panels `[depth, width]`, the last filled up with zeros.
-    fn pack(&self, panels: &mut [f32], width: usize, depth: usize, work: Work) {
-        let pack = |(index, panel): (usize, &mut [f32])| self.pack_panel(panel, index * width, width);
-        match work {
-            Work::Shared => panels
-                .par_chunks_exact_mut(width * depth)
-                .enumerate()
-                .with_min_len(4)
-                .for_each(pack),
-            Work::Alone => panels.chunks_exact_mut(width * depth).enumerate().for_each(pack),
-        }
-    }
+/// Which side of the product all tasks share.
+#[derive(Clone, Copy, PartialEq)]
+enum Side {
+    Rows,
+    Columns,
+}
 
-    fn pack_panel(&self, panel: &mut [f32], first: usize, width: usize) {
-        let lanes = width.min(self.lanes - first);
-        let values = &self.values[first * self.lane_stride..];
-        if lanes < width {
-            panel.fill(0.0);
-        }
-        if self.lane_stride == 1 {
-            match lanes {
-                32 => copy_rows::<32>(panel, width, values, self.depth_stride),
-                16 => copy_rows::<16>(panel, width, values, self.depth_stride),
-                14 => copy_rows::<14>(panel, width, values, self.depth_stride),
-                _ => {
-                    for (index, panel) in panel.chunks_exact_mut(width).enumerate() {
-                        panel[..lanes].copy_from_slice(&values[index * self.depth_stride..][..lanes]);
-                    }
-                }
-            }
-        } else {
-            self.turn_into(panel, values, lanes, width);
-        }
-    }
-
-    /// Copies lanes that lie one after the other: 16 at a time and 16 of k, turned in registers, then what is left.
-    fn turn_into(&self, panel: &mut [f32], values: &[f32], lanes: usize, width: usize) {
-        let depth = panel.len() / width;
-        let turning = if self.depth_stride == 1 {
-            depth - depth % SIDE
-        } else {
-            0
+impl Product<'_> {
+    /// The whole target over a range of k, the lanes of one side shared.
+    fn share(&self, side: Side, panels: &mut Vec<f32>, range: &Range<usize>, keep: bool) {
+        let (high, wide) = (self.tile.rows, self.tile.columns);
+        let (shared, shared_width, own, own_width, most) = match side {
+            Side::Rows => (&self.a, high, &self.b, wide, COLUMNS_IN_TASK),
+            Side::Columns => (&self.b, wide, &self.a, high, ROWS_IN_TASK),
         };
-        for first in (0..lanes).step_by(SIDE) {
-            let count = SIDE.min(lanes - first);
-            let values = &values[first * self.lane_stride..];
-            for done in (0..turning).step_by(SIDE) {
-                let rows = panel[done * width..].chunks_exact_mut(width);
-                for (place, row) in rows.zip(turned(&values[done..], self.lane_stride, count)) {
-                    place[first..first + count].copy_from_slice(&row[..count]);
+        for first in (0..shared.count).step_by(LANES_SHARED) {
+            let count = LANES_SHARED.min(shared.count - first);
+            let packed = Packed::all(
+                panels,
+                shared,
+                first..first + count,
+                shared_width,
+                range,
+                self.work,
+            );
+            self.each(own.count, most, own_width, |own_first, own_count| {
+                let area = match side {
+                    Side::Rows => Area::new(first, count, own_first, own_count, keep),
+                    Side::Columns => Area::new(own_first, own_count, first, count, keep),
+                };
+                self.task(side, &area, &packed, range);
+            });
+        }
+    }
+
+    /// An area over a range of k.
+    fn task(&self, side: Side, area: &Area, shared: &Packed<'_>, range: &Range<usize>) {
+        let (high, wide) = (self.tile.rows, self.tile.columns);
+        let (mut panels, mut sums) = OWN.take();
+        let tiles = area.rows.next_multiple_of(high) * area.columns.next_multiple_of(wide);
+        let sums_room = room(&mut sums, if range.len() > K_BLOCK { tiles } else { 0 });
+        for (index, first) in range.clone().step_by(K_BLOCK).enumerate() {
+            let depth = K_BLOCK.min(range.end - first);
+            let step = Step {
+                depth,
+                first: index == 0,
+                last: first + depth == range.end,
+            };
+            let shared = shared.block(index, depth);
+            if side == Side::Rows {
+                let own = room(&mut panels, area.columns.next_multiple_of(wide) * depth);
+                self.b.pack(own, area.column, area.columns, wide, first);
+                self.tiles(side, area, &step, shared, own, sums_room);
+            } else {
+                let own = room(&mut panels, area.rows.next_multiple_of(high) * depth);
+                self.a.pack(own, area.row, area.rows, high, first);
+                self.tiles(side, area, &step, own, shared, sums_room);
+            }
+        }
+        OWN.set((panels, sums));
+    }
+
+    /// Splits `count` lanes into tasks of at most `most`, a multiple of `width`: fewer where there are many threads.
+    fn each(&self, count: usize, most: usize, width: usize, task: impl Fn(usize, usize) + Sync) {
+        match self.work {
+            Work::Alone => {
+                for first in (0..count).step_by(most) {
+                    task(first, most.min(count - first));
                 }
             }
-            for index in turning..depth {
-                for lane in 0..count {
-                    panel[index * width + first + lane] =
-                        values[lane * self.lane_stride + index * self.depth_stride];
-                }
+            Work::Shared => {
+                let wanted = count
+                    .div_ceil(3 * rayon::current_num_threads())
+                    .next_multiple_of(width);
+                let size = wanted.min(most);
+                (0..count.div_ceil(size)).into_par_iter().for_each(|index| {
+                    task(index * size, size.min(count - index * size));
+                });
+            }
+        }
+    }
+
+    /// All tiles of an area over one block of k. A panel of `b` stays in the nearest cache while those of `a` pass by.
+    /// Between the first and the last block the sums lie in `sums`, tile after tile: rows of the target can be so far
+    /// apart that the caches cannot hold them together.
+    #[allow(unsafe_code)]
+    fn tiles(&self, side: Side, area: &Area, step: &Step, a: &[f32], b: &[f32], sums: &mut [f32]) {
+        let Tile { rows, columns, run } = self.tile;
+        let depth = step.depth;
+        let down = area.rows.div_ceil(rows);
+        for (across, column) in (0..area.columns).step_by(columns).enumerate() {
+            let (b, later) = b[column * depth..].split_at(columns * depth);
+            for (index, row) in (0..area.rows).step_by(rows).enumerate() {
+                let (a, next) = a[row * depth..].split_at(rows * depth);
+                let offset = (area.row + row) * self.stride + area.column + column;
+                let target = self.target.0.wrapping_add(offset);
+                let between = sums
+                    .as_mut_ptr()
+                    .wrapping_add((across * down + index) * rows * columns);
+                let earlier = match (step.first, area.keep) {
+                    (true, false) => None,
+                    (true, true) => Some((target.cast_const(), self.stride)),
+                    (false, _) => Some((between.cast_const(), columns)),
+                };
+                let (target, stride) = if step.last {
+                    (target, self.stride)
+                } else {
+                    (between, columns)
+                };
+                // The side that is shared comes from afar: its next panel, or the part of it that is this tile's.
+                let ahead = match side {
+                    Side::Rows => next.as_ptr(),
+                    Side::Columns => later.as_ptr().wrapping_add(index * columns * depth / down),
+                };
+                let corner = Corner {
+                    target,
+                    stride,
+                    earlier,
+                    ahead,
+                    rows: rows.min(area.rows - row),
+                    columns: columns.min(area.columns - column),
+                };
+                // SAFETY: the panels were cut to their length; the corner's rows and columns lie inside the area and
+                // so inside the target, whose length `multiply` checked, and no other task has this area; where there
+                // is more than one step, `sums` has room for all tiles of the area; `multiply` chose a tile that this
+                // machine can run.
+                unsafe { run(depth, a, b, corner) };
             }
         }
     }
 }
 
-/// Copies the first `LANES` numbers of each row; a length known when it is compiled needs no call for each row.
-fn copy_rows<const LANES: usize>(panel: &mut [f32], width: usize, values: &[f32], stride: usize) {
-    for (index, panel) in panel.chunks_exact_mut(width).enumerate() {
-        let row = values[index * stride..].first_chunk::<LANES>();
-        if let (Some(place), Some(row)) = (panel.first_chunk_mut::<LANES>(), row) {
-            *place = *row;
+/// Panels of some lanes over several blocks of k: `[block of k, panel, depth, width]`.
+struct Packed<'a> {
+    panels: &'a [f32],
+    /// Lanes, filled up to whole panels.
+    lanes: usize,
+}
+
+impl<'a> Packed<'a> {
+    fn all(
+        buffer: &'a mut Vec<f32>,
+        source: &Lanes<'_>,
+        which: Range<usize>,
+        width: usize,
+        range: &Range<usize>,
+        work: Work,
+    ) -> Self {
+        let lanes = which.len().next_multiple_of(width);
+        let panels = room(buffer, lanes * range.len());
+        let mut blocks: Vec<&mut [f32]> = panels.chunks_mut(lanes * K_BLOCK).collect();
+        let pack = |(block, panels): (usize, &mut &mut [f32])| {
+            let (first, depth) = (range.start + block * K_BLOCK, panels.len() / lanes);
+            let pack = |(index, panel): (usize, &mut [f32])| {
+                let lane = index * width;
+                source.pack(
+                    panel,
+                    which.start + lane,
+                    width.min(which.len() - lane),
+                    width,
+                    first,
+                );
+            };
+            match work {
+                Work::Shared => panels
+                    .par_chunks_exact_mut(width * depth)
+                    .enumerate()
+                    .for_each(pack),
+                Work::Alone => panels.chunks_exact_mut(width * depth).enumerate().for_each(pack),
+            }
+        };
+        match work {
+            Work::Shared => blocks.par_iter_mut().enumerate().for_each(pack),
+            Work::Alone => blocks.iter_mut().enumerate().for_each(pack),
         }
+        Self { panels, lanes }
+    }
+
+    /// The panels of one block of k.
+    fn block(&self, index: usize, depth: usize) -> &[f32] {
+        &self.panels[index * K_BLOCK * self.lanes..][..depth * self.lanes]
     }
 }

@@ -1,5 +1,7 @@
 //! A read-only matrix over a slice.
 
+use super::panels::Lanes;
+
 /// A read-only matrix over a slice, with strides, so that a transpose costs nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matrix<'a> {
@@ -36,6 +38,21 @@ impl<'a> Matrix<'a> {
             column_stride: self.row_stride,
             ..self
         }
+    }
+
+    /// Its rows, as the left side of a product.
+    pub(super) fn row_lanes(&self) -> Lanes<'a> {
+        Lanes {
+            values: self.values,
+            count: self.rows,
+            lane_stride: self.row_stride,
+            depth_stride: self.column_stride,
+        }
+    }
+
+    /// Its columns, as the right side.
+    pub(super) fn column_lanes(&self) -> Lanes<'a> {
+        self.transposed().row_lanes()
     }
 
     pub(super) fn row_stride(&self) -> usize {

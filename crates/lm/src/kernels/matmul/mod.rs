@@ -2,6 +2,7 @@
 
 mod blocked;
 mod matrix;
+mod panels;
 mod row_product;
 mod tiles;
 mod turn;

@@ -1,32 +1,37 @@
 //! The innermost loops: one tile of a product over one block of k, in registers.
 
-/// Where the sums of a tile go, and which of them count.
+/// Where the sums of a tile go, what they are added to, and which of them count.
 #[derive(Clone, Copy)]
 pub(super) struct Corner {
-    /// Element (0, 0) of the tile in the target.
+    /// Element (0, 0) of the tile where it is stored, and the way from one row to the next.
     pub target: *mut f32,
-    /// From one row of the target to the next.
     pub stride: usize,
-    /// Rows and columns that lie inside the target.
+    /// The same for what the sums are added to, unless they are the first.
+    pub earlier: Option<(*const f32, usize)>,
+    /// What a later tile reads, to be brought nearer in the meantime; any address.
+    pub ahead: *const f32,
+    /// Rows and columns that are read and stored.
     pub rows: usize,
     pub columns: usize,
-    /// Whether the sums are added to what is there.
-    pub keep: bool,
 }
 
 impl Corner {
-    /// Stores or adds the sums of one row.
+    /// Stores the sums of one row, added to the earlier ones.
     ///
     /// # Safety
-    /// The row lies inside memory that the caller alone uses.
+    /// The row lies, in both places, inside memory that the caller alone uses.
     #[allow(unsafe_code)]
     #[inline(always)]
     unsafe fn store(&self, row: usize, sums: &[f32]) {
-        // SAFETY: as the caller says.
-        let target =
-            unsafe { std::slice::from_raw_parts_mut(self.target.add(row * self.stride), self.columns) };
-        for (target, &sum) in target.iter_mut().zip(sums) {
-            *target = if self.keep { *target + sum } else { sum };
+        for (column, &sum) in sums.iter().enumerate().take(self.columns) {
+            // SAFETY: as the caller says.
+            unsafe {
+                let sum = match self.earlier {
+                    Some((earlier, stride)) => *earlier.add(row * stride + column) + sum,
+                    None => sum,
+                };
+                *self.target.add(row * self.stride + column) = sum;
+            }
         }
     }
 }
@@ -40,8 +45,9 @@ pub(super) struct Tile {
     pub columns: usize,
     /// (depth, panel of `a` `[depth, rows]`, panel of `b` `[depth, columns]`, corner).
     ///
-    /// Calling it asks for panels of that length, and for a corner whose rows and columns are at most the tile's and
-    /// all inside memory that this call alone uses; and for the instruction set the tile was chosen for.
+    /// Calling it asks for panels of that length, and for a corner whose rows and columns are at most the tile's and,
+    /// in both of its places, inside memory that this call alone uses; and for the instruction set the tile was chosen
+    /// for.
     pub run: unsafe fn(usize, &[f32], &[f32], Corner),
 }
 
@@ -96,15 +102,61 @@ unsafe fn avx512(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
     const WIDE: usize = AVX512.columns;
     const HALF: usize = WIDE / 2;
     let (a, b) = (&a[..depth * ROWS], &b[..depth * WIDE]);
+    let mut ahead = corner.ahead;
+    let whole = corner.rows == ROWS && corner.columns == WIDE;
+    if whole {
+        // Both places come near while the sums are made.
+        for row in 0..ROWS {
+            let line = corner.target.wrapping_add(row * corner.stride).cast::<i8>();
+            _mm_prefetch::<_MM_HINT_T1>(line);
+            _mm_prefetch::<_MM_HINT_T1>(line.wrapping_add(HALF * size_of::<f32>()));
+        }
+    }
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<WIDE>().0) {
+    let (a_pairs, a_rest) = a.as_chunks::<{ 2 * ROWS }>();
+    let (b_pairs, b_rest) = b.as_chunks::<{ 2 * WIDE }>();
+    for (a, b) in a_pairs.iter().zip(b_pairs) {
+        // A prefetch never faults.
+        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(HALF).cast());
+        ahead = ahead.wrapping_add(WIDE);
+        for step in 0..2 {
+            // SAFETY: both loads lie inside the array `b`.
+            let [low, high] = unsafe {
+                let b = b.as_ptr().add(step * WIDE);
+                [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(HALF))]
+            };
+            for (sums, &factor) in sums.iter_mut().zip(&a[step * ROWS..]) {
+                let factor = _mm512_set1_ps(factor);
+                sums[0] = _mm512_fmadd_ps(factor, low, sums[0]);
+                sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
+            }
+        }
+    }
+    if let (Some(a), Some(b)) = (a_rest.first_chunk::<ROWS>(), b_rest.first_chunk::<WIDE>()) {
         // SAFETY: both loads lie inside the array `b`.
-        let (low, high) = unsafe { (_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(b.as_ptr().add(HALF))) };
+        let [low, high] = unsafe { [_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(b.as_ptr().add(HALF))] };
         for (sums, &factor) in sums.iter_mut().zip(a) {
             let factor = _mm512_set1_ps(factor);
             sums[0] = _mm512_fmadd_ps(factor, low, sums[0]);
             sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
         }
+    }
+    if whole {
+        for (row, [mut low, mut high]) in sums.into_iter().enumerate() {
+            // SAFETY: the whole tile lies, in both places, inside memory that the caller alone uses.
+            unsafe {
+                if let Some((earlier, stride)) = corner.earlier {
+                    let earlier = earlier.add(row * stride);
+                    low = _mm512_add_ps(_mm512_loadu_ps(earlier), low);
+                    high = _mm512_add_ps(_mm512_loadu_ps(earlier.add(HALF)), high);
+                }
+                let target = corner.target.add(row * corner.stride);
+                _mm512_storeu_ps(target, low);
+                _mm512_storeu_ps(target.add(HALF), high);
+            }
+        }
+        return;
     }
     // The sums leave their registers here, by constant places: indexed by a row known only at run time, they would live
     // in memory all along.
