@@ -113,34 +113,36 @@ unsafe fn avx512(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
         }
     }
     let mut sums = [[_mm512_setzero_ps(); 2]; ROWS];
-    let (a_pairs, a_rest) = a.as_chunks::<{ 2 * ROWS }>();
-    let (b_pairs, b_rest) = b.as_chunks::<{ 2 * WIDE }>();
-    for (a, b) in a_pairs.iter().zip(b_pairs) {
-        // A prefetch never faults.
-        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
-        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(HALF).cast());
-        ahead = ahead.wrapping_add(WIDE);
-        for step in 0..2 {
+    // One k: a macro and not a function, so that the sums never leave their registers.
+    macro_rules! add {
+        ($a:expr, $b:expr) => {
+            let (a, b): (&[f32; ROWS], &[f32; WIDE]) = ($a, $b);
             // SAFETY: both loads lie inside the array `b`.
-            let [low, high] = unsafe {
-                let b = b.as_ptr().add(step * WIDE);
-                [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(HALF))]
+            let (low, high) = unsafe {
+                (
+                    _mm512_loadu_ps(b.as_ptr()),
+                    _mm512_loadu_ps(b.as_ptr().add(HALF)),
+                )
             };
-            for (sums, &factor) in sums.iter_mut().zip(&a[step * ROWS..]) {
+            for (sums, &factor) in sums.iter_mut().zip(a) {
                 let factor = _mm512_set1_ps(factor);
                 sums[0] = _mm512_fmadd_ps(factor, low, sums[0]);
                 sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
             }
-        }
+        };
     }
-    if let (Some(a), Some(b)) = (a_rest.first_chunk::<ROWS>(), b_rest.first_chunk::<WIDE>()) {
-        // SAFETY: both loads lie inside the array `b`.
-        let [low, high] = unsafe { [_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(b.as_ptr().add(HALF))] };
-        for (sums, &factor) in sums.iter_mut().zip(a) {
-            let factor = _mm512_set1_ps(factor);
-            sums[0] = _mm512_fmadd_ps(factor, low, sums[0]);
-            sums[1] = _mm512_fmadd_ps(factor, high, sums[1]);
-        }
+    let (a_pairs, a_last) = a.as_chunks::<ROWS>().0.as_chunks::<2>();
+    let (b_pairs, b_last) = b.as_chunks::<WIDE>().0.as_chunks::<2>();
+    for ([a, a_next], [b, b_next]) in a_pairs.iter().zip(b_pairs) {
+        // A prefetch never faults.
+        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(HALF).cast());
+        ahead = ahead.wrapping_add(WIDE);
+        add!(a, b);
+        add!(a_next, b_next);
+    }
+    if let (Some(a), Some(b)) = (a_last.first(), b_last.first()) {
+        add!(a, b);
     }
     if whole {
         for (row, [mut low, mut high]) in sums.into_iter().enumerate() {
