@@ -191,6 +191,10 @@ pub const UNSAFE_FILES: &[Allowed] = &[
         reason: "tasks of one product write tiles of their own in a target that all of them share",
     },
     Allowed {
+        path: "crates/lm/src/kernels/memory.rs",
+        reason: "advice to the system about the pages of a buffer",
+    },
+    Allowed {
         path: "crates/lm/src/kernels/matmul/tiles.rs",
         reason: "vector instructions that load from and store to places by their address",
     },

@@ -202,23 +202,29 @@ impl<'a> Scorer<'a> {
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
         forward(config, layout, parameters, &tokens, activations);
         let width = config.n_embd;
-        for (window, normed) in windows
-            .iter()
-            .zip(activations.final_normed.chunks_exact(shape.length * width))
-        {
-            let start = scores.len();
-            scores.resize(start + shape.length - window.skip, Score::default());
-            let (normed, targets) = (&normed[window.skip * width..], &window.targets[window.skip..]);
-            let embedding = &parameters[layout.wte.clone()];
-            score_rows(
-                &mut scores[start..],
-                normed,
-                targets,
-                embedding,
-                width,
-                &mut self.logits,
-            );
+        // The rows that count move together, so that the head reads its weights once for all of them.
+        let mut rows = 0;
+        for (index, window) in windows.iter().enumerate() {
+            let counted = (index * shape.length + window.skip) * width..(index + 1) * shape.length * width;
+            let place = rows * width;
+            rows += counted.len() / width;
+            activations.final_normed.copy_within(counted, place);
         }
+        let targets: Vec<u32> = windows
+            .iter()
+            .flat_map(|window| &window.targets[window.skip..])
+            .copied()
+            .collect();
+        let start = scores.len();
+        scores.resize(start + rows, Score::default());
+        score_rows(
+            &mut scores[start..],
+            &activations.final_normed[..rows * width],
+            &targets,
+            &parameters[layout.wte.clone()],
+            width,
+            &mut self.logits,
+        );
     }
 
     /// Numbers that a scorer holds beside the model.
@@ -227,7 +233,7 @@ impl<'a> Scorer<'a> {
             batch: Self::windows_together(length),
             length,
         };
-        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(length) * config.vocab_size) as u64
+        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(shape.rows()) * config.vocab_size) as u64
     }
 }
 

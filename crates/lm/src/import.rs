@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use crate::bundle::Bundle;
 use crate::config::Gpt2Config;
 use crate::error::{Error, Result};
+use crate::kernels::memory::zeros;
 use crate::layout::{Entry, Layout};
 use crate::model::Model;
 use crate::tensor_file;
@@ -30,7 +31,7 @@ pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_jso
 pub(crate) fn model(config: Gpt2Config, bytes: &[u8]) -> Result<Model> {
     let file = tensor_file::read(bytes)?;
     let layout = Layout::new(&config);
-    let mut parameters = vec![0.0; layout.total];
+    let mut parameters = zeros(layout.total);
     let mut found = vec![false; layout.entries.len()];
     let mut head = None;
     // A safetensors header is a JSON object, read into a map: sorted, so that the first refusal is always the same.

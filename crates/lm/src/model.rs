@@ -2,6 +2,7 @@
 
 use crate::config::Gpt2Config;
 use crate::error::{Error, Result};
+use crate::kernels::memory::zeros;
 use crate::layout::Layout;
 use crate::random::Random;
 use crate::{import, tensor_file};
@@ -39,7 +40,7 @@ impl Model {
     pub fn random(config: Gpt2Config, seed: u64) -> Result<Self> {
         config.check()?;
         let layout = Layout::new(&config);
-        let mut parameters = vec![0.0; layout.total];
+        let mut parameters = zeros(layout.total);
         let residual = INITIAL_DEVIATION / libm::sqrt(2.0 * config.n_layer as f64);
         for (index, entry) in layout.entries.iter().enumerate() {
             let values = &mut parameters[entry.range.clone()];

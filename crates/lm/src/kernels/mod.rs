@@ -19,6 +19,7 @@ pub(crate) mod instructions;
 pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod matmul;
+pub(crate) mod memory;
 pub(crate) mod norm;
 pub(crate) mod reduce;
 #[cfg(test)]

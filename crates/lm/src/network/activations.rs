@@ -1,6 +1,7 @@
 //! What the forward pass keeps.
 
 use crate::config::Gpt2Config;
+use crate::kernels::memory::zeros;
 use crate::kernels::norm::RowScale;
 
 /// How many sequences of which length are processed together.
@@ -71,10 +72,10 @@ impl Activations {
         };
         Self {
             shape,
-            residual: (0..streams).map(|_| vec![0.0; rows * width]).collect(),
+            residual: (0..streams).map(|_| zeros(rows * width)).collect(),
             blocks: (0..blocks).map(|_| BlockActivations::new(rows, width)).collect(),
             final_scales: vec![[0.0; 2]; rows],
-            final_normed: vec![0.0; rows * width],
+            final_normed: zeros(rows * width),
             scratch: Scratch::new(rows, width),
         }
     }
@@ -92,7 +93,7 @@ impl Activations {
 
 impl BlockActivations {
     fn new(rows: usize, width: usize) -> Self {
-        let row = || vec![0.0; rows * width];
+        let row = || zeros(rows * width);
         Self {
             scales_1: vec![[0.0; 2]; rows],
             normed_1: row(),
@@ -103,8 +104,8 @@ impl BlockActivations {
             middle: row(),
             scales_2: vec![[0.0; 2]; rows],
             normed_2: row(),
-            sums: vec![0.0; rows * 4 * width],
-            activated: vec![0.0; rows * 4 * width],
+            sums: zeros(rows * 4 * width),
+            activated: zeros(rows * 4 * width),
         }
     }
 }
@@ -112,8 +113,8 @@ impl BlockActivations {
 impl Scratch {
     pub fn new(rows: usize, width: usize) -> Self {
         Self {
-            projected: vec![0.0; rows * 3 * width],
-            narrow: vec![0.0; rows * width],
+            projected: zeros(rows * 3 * width),
+            narrow: zeros(rows * width),
         }
     }
 }

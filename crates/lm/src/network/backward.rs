@@ -8,6 +8,7 @@ use super::activations::{Activations, BlockActivations, Shape};
 use super::attention::{HeadGradients, attend_backward, with_scratch};
 use super::block::at;
 use crate::config::Gpt2Config;
+use crate::kernels::memory::zeros;
 use crate::kernels::norm::{RowScale, layer_norm_backward, layer_norm_parameters_backward};
 use crate::kernels::reduce::add_column_sums;
 use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
@@ -30,11 +31,11 @@ pub(crate) struct BackwardBuffers {
 
 impl BackwardBuffers {
     pub fn new(config: &Gpt2Config, shape: Shape) -> Self {
-        let row = || vec![0.0; shape.rows() * config.n_embd];
+        let row = || zeros(shape.rows() * config.n_embd);
         Self {
             stream: row(),
             narrow: row(),
-            wide: vec![0.0; 4 * shape.rows() * config.n_embd],
+            wide: zeros(4 * shape.rows() * config.n_embd),
             heads: row(),
             queries: row(),
             keys: row(),

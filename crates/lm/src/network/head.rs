@@ -1,6 +1,7 @@
 //! The tied head and the loss, a fixed number of rows at a time: the logits of a whole batch are never held.
 
 use crate::kernels::loss::{Score, score, score_backward};
+use crate::kernels::memory::zeros;
 use crate::kernels::{K_BLOCK, Matrix, Start, Work, multiply};
 
 /// Rows whose logits are held together: whole blocks of k of the embedding's gradient. Each time the whole embedding is
@@ -19,7 +20,7 @@ pub(crate) fn score_rows(
     let vocabulary = embedding.len() / width;
     let chunks = normed.chunks(HEAD_ROWS * width).zip(targets.chunks(HEAD_ROWS));
     for ((normed, targets), scores) in chunks.zip(scores.chunks_mut(HEAD_ROWS)) {
-        compute(logits, normed, embedding, width);
+        let logits = compute(logits, normed, embedding, width);
         score(logits, vocabulary, targets, scores);
     }
 }
@@ -44,7 +45,7 @@ pub(crate) fn score_rows_backward(
         .zip(normed_gradient.chunks_mut(chunk))
         .zip(targets.chunks(HEAD_ROWS));
     for (((normed, gradient), targets), scores) in chunks.zip(scores.chunks_mut(HEAD_ROWS)) {
-        compute(logits, normed, embedding, width);
+        let logits = compute(logits, normed, embedding, width);
         score_backward(logits, vocabulary, targets, scores, scale);
         let rows = targets.len();
         let slopes = Matrix::new(logits, rows, vocabulary);
@@ -66,9 +67,13 @@ pub(crate) fn score_rows_backward(
     }
 }
 
-fn compute(logits: &mut Vec<f32>, normed: &[f32], embedding: &[f32], width: usize) {
+/// The logits of some rows, at the beginning of a buffer that grows where it must.
+fn compute<'a>(logits: &'a mut Vec<f32>, normed: &[f32], embedding: &[f32], width: usize) -> &'a mut [f32] {
     let (rows, vocabulary) = (normed.len() / width, embedding.len() / width);
-    logits.resize(rows * vocabulary, 0.0);
+    if logits.len() < rows * vocabulary {
+        *logits = zeros(rows * vocabulary);
+    }
+    let logits = &mut logits[..rows * vocabulary];
     let head = Matrix::new(embedding, vocabulary, width).transposed();
     multiply(
         logits,
@@ -77,4 +82,5 @@ fn compute(logits: &mut Vec<f32>, normed: &[f32], embedding: &[f32], width: usiz
         head,
         Work::Shared,
     );
+    logits
 }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Scorer, Window};
 use crate::kernels::elementwise::{AdamStep, adam};
 use crate::kernels::loss::Score;
+use crate::kernels::memory::zeros;
 use crate::kernels::reduce::sum_of_squares;
 use crate::model::Model;
 use crate::network::{Activations, BackwardBuffers, Shape, backward, forward, score_rows_backward};
@@ -66,8 +67,8 @@ impl Trainer {
     pub fn new(model: Model, data: TrainingData, options: TrainOptions) -> Result<Self> {
         let total = model.layout().total;
         let moments = Moments {
-            first: vec![0.0; total],
-            second: vec![0.0; total],
+            first: zeros(total),
+            second: zeros(total),
         };
         Self::continued(model, data, options, moments, 0)
     }
@@ -107,7 +108,7 @@ impl Trainer {
             length: data.window_length(options.sequence),
         };
         Ok(Self {
-            gradients: vec![0.0; model.layout().total],
+            gradients: zeros(model.layout().total),
             activations: Activations::new(config, shape, true),
             backward: BackwardBuffers::new(config, shape),
             logits: Vec::new(),

@@ -9,14 +9,13 @@ mod turn;
 
 use rayon::prelude::*;
 
-use super::K_BLOCK;
 use super::instructions::InstructionSet;
 pub(crate) use matrix::Matrix;
 
 /// Targets of no more elements than this are not worth copying matrices into panels.
 const SMALL: usize = 256;
-/// Columns that one task of a one-row product computes.
-const STRIP: usize = 512;
+/// What one task of a one-row product computes is a multiple of this many columns.
+const STRIP: usize = 64;
 /// Multiplications below which a product is not worth several threads.
 const WORTH_THREADS: usize = 1 << 17;
 
@@ -67,30 +66,25 @@ fn tile() -> tiles::Tile {
     }
 }
 
-/// The product row by row: any shape, any machine. A task goes along all of k, so that it reads on where it stopped.
+/// The product row by row: any shape, any machine.
 fn by_rows(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work: Work) {
-    let task = |row: usize, strip: usize, target: &mut [f32]| {
-        for first in (0..a.columns).step_by(K_BLOCK) {
-            let range = first..a.columns.min(first + K_BLOCK);
-            let keep = start == Start::Keep || first > 0;
-            row_product::block(target, keep, a, b, row, strip * STRIP, range);
-        }
-    };
+    let keep = start == Start::Keep;
     match work {
-        Work::Alone => target
-            .chunks_mut(b.columns)
-            .enumerate()
-            .for_each(|(row, target)| {
-                let strips = target.chunks_mut(STRIP).enumerate();
-                strips.for_each(|(strip, target)| task(row, strip, target));
-            }),
-        Work::Shared => target
-            .par_chunks_mut(b.columns)
-            .enumerate()
-            .for_each(|(row, target)| {
-                let strips = target.par_chunks_mut(STRIP).enumerate();
-                strips.for_each(|(strip, target)| task(row, strip, target));
-            }),
+        Work::Alone => {
+            for (row, target) in target.chunks_mut(b.columns).enumerate() {
+                row_product::strip(target, keep, a, b, row, 0);
+            }
+        }
+        Work::Shared => {
+            // An even number of equal tasks, and few: each waits for memory all the time.
+            let tasks = 2 * rayon::current_num_threads();
+            let strip = b.columns.div_ceil(tasks).next_multiple_of(STRIP);
+            let rows = target.par_chunks_mut(b.columns).enumerate();
+            rows.for_each(|(row, target)| {
+                let strips = target.par_chunks_mut(strip).enumerate();
+                strips.for_each(|(index, target)| row_product::strip(target, keep, a, b, row, index * strip));
+            });
+        }
     }
 }
 

@@ -1,47 +1,45 @@
-//! One row of a product over one block of k: the path for single rows and for small products.
+//! Some columns of one row of a product: the path for single rows and for small products.
+//!
+//! Each weight is used once, so that nothing counts but reading them as fast as memory gives them.
 
-use std::ops::Range;
-
+use super::super::K_BLOCK;
 use super::super::instructions::with_simd;
 use super::matrix::Matrix;
-use super::turn::{SIDE, turned};
+use super::turn::{SIDE, add_turned};
 
 /// Columns whose sums stay in the nearest cache while k runs, where the right matrix is row-major.
-const WIDE: usize = 512;
-/// Columns kept in registers where it is not.
-const NARROW: usize = SIDE;
+const WIDE: usize = 1024;
+/// Rows that are fetched ahead of those in use, into the second cache.
+const ROWS_AHEAD: usize = 8;
 
-/// target = (target +) row `row` of `a` · columns `first`.. of `b`, over the k in `range`.
-pub(super) fn block(
-    target: &mut [f32],
-    keep: bool,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    row: usize,
-    first: usize,
-    range: Range<usize>,
-) {
-    let mut factors = [0.0; super::super::K_BLOCK];
-    let factors = &mut factors[..range.len()];
-    let values = a.from(row, range.start);
-    for (index, factor) in factors.iter_mut().enumerate() {
-        *factor = values[index * a.column_stride()];
+/// target = (target +) row `row` of `a` · the columns of `b` from `first` on, as many as the target has.
+pub(super) fn strip(target: &mut [f32], keep: bool, a: Matrix<'_>, b: Matrix<'_>, row: usize, first: usize) {
+    let tile = if b.column_stride() == 1 { WIDE } else { SIDE };
+    for (index, target) in target.chunks_mut(tile).enumerate() {
+        for start in (0..a.columns).step_by(K_BLOCK) {
+            let mut factors = [0.0; K_BLOCK];
+            let factors = &mut factors[..K_BLOCK.min(a.columns - start)];
+            let values = a.from(row, start);
+            for (index, factor) in factors.iter_mut().enumerate() {
+                *factor = values[index * a.column_stride()];
+            }
+            with_simd(Block {
+                target,
+                keep: keep || start > 0,
+                factors,
+                b,
+                first: first + index * tile,
+                start,
+            });
+        }
     }
-    with_simd(RowBlock {
-        target,
-        keep,
-        factors,
-        b,
-        first,
-        start: range.start,
-    });
 }
 
-/// The work of [`block`], with the row's factors gathered.
+/// At most [`WIDE`] columns, or [`SIDE`] where the right matrix is a transpose, over one block of k.
 ///
 /// A type and not a closure, so that all of it is inlined into the code for the instruction set: a fused
 /// multiply-add left outside would be a function call.
-struct RowBlock<'a> {
+struct Block<'a> {
     target: &'a mut [f32],
     keep: bool,
     factors: &'a [f32],
@@ -50,41 +48,22 @@ struct RowBlock<'a> {
     start: usize,
 }
 
-impl pulp::WithSimd for RowBlock<'_> {
+impl pulp::WithSimd for Block<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
-        let Self {
-            target,
-            keep,
-            factors,
-            b,
-            first,
-            start,
-        } = self;
-        if b.column_stride() == 1 {
-            for (index, tile) in target.chunks_mut(WIDE).enumerate() {
-                let mut sums = [0.0; WIDE];
-                let sums = &mut sums[..tile.len()];
-                rows_of(b.from(start, first + index * WIDE), b.row_stride(), factors, sums);
-                store(tile, sums, keep);
-            }
+        let values = self.b.from(self.start, self.first);
+        let mut sums = [0.0; WIDE];
+        let sums = &mut sums[..self.target.len()];
+        if self.b.column_stride() == 1 {
+            rows_of(values, self.b.row_stride(), self.factors, sums);
         } else {
-            for (index, tile) in target.chunks_mut(NARROW).enumerate() {
-                let mut sums = [0.0; NARROW];
-                let sums = &mut sums[..tile.len()];
-                columns_of(b.from(start, first + index * NARROW), b, factors, sums);
-                store(tile, sums, keep);
-            }
+            columns_of(values, self.b, self.factors, sums);
         }
-    }
-}
-
-#[inline(always)]
-fn store(tile: &mut [f32], sums: &[f32], keep: bool) {
-    for (value, &sum) in tile.iter_mut().zip(sums) {
-        *value = if keep { *value + sum } else { sum };
+        for (value, &sum) in self.target.iter_mut().zip(&*sums) {
+            *value = if self.keep { *value + sum } else { sum };
+        }
     }
 }
 
@@ -94,13 +73,9 @@ fn store(tile: &mut [f32], sums: &[f32], keep: bool) {
 fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
     let width = sums.len();
     let (fours, rest) = factors.as_chunks::<4>();
-    for (index, &[first, second, third, fourth]) in fours.iter().enumerate() {
-        let row = |row: usize| &values[(4 * index + row) * stride..][..width];
-        let rows = row(0).iter().zip(row(1)).zip(row(2)).zip(row(3));
-        for (sum, (((a, b), c), d)) in sums.iter_mut().zip(rows) {
-            let two = second.mul_add(*b, first.mul_add(*a, *sum));
-            *sum = fourth.mul_add(*d, third.mul_add(*c, two));
-        }
+    for (index, factors) in fours.iter().enumerate() {
+        let rows: [&[f32]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
+        four_rows(rows, stride * ROWS_AHEAD, factors, sums);
     }
     for (index, &factor) in rest.iter().enumerate() {
         let row = &values[(4 * fours.len() + index) * stride..];
@@ -110,21 +85,53 @@ fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
     }
 }
 
+#[inline(always)]
+fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &[f32; 4], sums: &mut [f32]) {
+    let add = |sum: &mut f32, a: f32, b: f32, c: f32, d: f32| {
+        let two = second.mul_add(b, first.mul_add(a, *sum));
+        *sum = fourth.mul_add(d, third.mul_add(c, two));
+    };
+    let [a, b, c, d] = rows.map(|row| row.as_chunks::<SIDE>());
+    let (squares, last) = sums.as_chunks_mut::<SIDE>();
+    for ((((sums, a), b), c), d) in squares.iter_mut().zip(a.0).zip(b.0).zip(c.0).zip(d.0) {
+        for line in [a, b, c, d] {
+            fetch(line.as_ptr().wrapping_add(ahead));
+        }
+        for lane in 0..SIDE {
+            add(&mut sums[lane], a[lane], b[lane], c[lane], d[lane]);
+        }
+    }
+    for (lane, sum) in last.iter_mut().enumerate() {
+        add(sum, a.1[lane], b.1[lane], c.1[lane], d.1[lane]);
+    }
+}
+
+/// Asks for the line of an address, any address: the rows of a strip lie further apart than the hardware foresees.
+#[inline(always)]
+fn fetch(place: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch never faults, and every x86-64 has it.
+        #[allow(unsafe_code, unused_unsafe)]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(place.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// The right matrix is a transpose: its columns are contiguous, each chain walks down one of them.
 #[inline(always)]
 fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) {
     let depth = factors.len();
     let (down, across) = (b.row_stride(), b.column_stride());
     let mut done = 0;
-    if down == 1 && sums.len() == NARROW {
-        let mut chains = [0.0; NARROW];
+    if down == 1 && sums.len() == SIDE {
+        let mut chains = [0.0; SIDE];
         for factors in factors.as_chunks::<SIDE>().0 {
-            let square = turned(&values[done..], across, SIDE);
-            for (&factor, row) in factors.iter().zip(&square) {
-                for (chain, &value) in chains.iter_mut().zip(row) {
-                    *chain = factor.mul_add(value, *chain);
-                }
-            }
+            add_turned(&mut chains, factors, &values[done..], across);
             done += SIDE;
         }
         sums.copy_from_slice(&chains);

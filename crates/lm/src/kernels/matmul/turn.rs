@@ -31,6 +31,50 @@ pub(super) fn turned(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE
     square
 }
 
+/// Adds to chain c, for k = 0, 1, …, `factors[k]` × element k of the row that begins at `values[c × stride]`, each
+/// with one rounding.
+///
+/// Panics where the last row is cut off.
+#[inline(always)]
+pub(super) fn add_turned(chains: &mut [f32; SIDE], factors: &[f32; SIDE], values: &[f32], stride: usize) {
+    assert!(
+        values.len() >= (SIDE - 1) * stride + SIDE,
+        "{SIDE} rows of {SIDE} over {} numbers, {stride} from row to row",
+        values.len()
+    );
+    #[cfg(target_arch = "x86_64")]
+    if InstructionSet::current() == InstructionSet::Avx512 {
+        // SAFETY: this machine has AVX-512, and the rows were just checked to lie inside `values`.
+        #[allow(unsafe_code)]
+        return unsafe { add_turned_avx512(chains, factors, values, stride) };
+    }
+    for (&factor, row) in factors.iter().zip(&turned(values, stride, SIDE)) {
+        for (chain, &value) in chains.iter_mut().zip(row) {
+            *chain = factor.mul_add(value, *chain);
+        }
+    }
+}
+
+/// As [`add_turned`], without leaving the registers.
+///
+/// # Safety
+/// The machine has AVX-512 F and `values` holds all of the rows.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_turned_avx512(chains: &mut [f32; SIDE], factors: &[f32; SIDE], values: &[f32], stride: usize) {
+    use std::arch::x86_64::*;
+    // SAFETY: as the caller says.
+    let rows = turn_registers(unsafe { load_rows(values, stride, SIDE) });
+    // SAFETY: the load and the store are of the array `chains`.
+    let mut chain = unsafe { _mm512_loadu_ps(chains.as_ptr()) };
+    for (row, &factor) in rows.into_iter().zip(factors) {
+        chain = _mm512_fmadd_ps(_mm512_set1_ps(factor), row, chain);
+    }
+    // SAFETY: as above.
+    unsafe { _mm512_storeu_ps(chains.as_mut_ptr(), chain) };
+}
+
 /// Pairs, fours and whole quarters of registers change places: 64 shuffles for 256 numbers.
 ///
 /// # Safety
@@ -40,21 +84,35 @@ pub(super) fn turned(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE
 #[target_feature(enable = "avx512f")]
 unsafe fn turned_avx512(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
     use std::arch::x86_64::*;
-    let mut rows = [_mm512_setzero_ps(); SIDE];
-    for (index, row) in rows.iter_mut().enumerate().take(count) {
-        let place = values.as_ptr().wrapping_add(index * stride);
-        // The next rows at the same k are wanted soon, and no hardware guesses that. A prefetch never faults.
-        _mm_prefetch::<_MM_HINT_T0>(place.wrapping_add(SIDE * stride).cast());
-        // SAFETY: row `index` lies inside `values`, as the caller says.
-        *row = unsafe { _mm512_loadu_ps(place) };
-    }
-    let rows = turn_registers(rows);
+    // SAFETY: as the caller says.
+    let rows = turn_registers(unsafe { load_rows(values, stride, count) });
     let mut square = [[0.0; SIDE]; SIDE];
     for (place, row) in square.iter_mut().zip(rows) {
         // SAFETY: the store fills the array `place`.
         unsafe { _mm512_storeu_ps(place.as_mut_ptr(), row) };
     }
     square
+}
+
+/// `count` rows of 16 numbers, and zeros for the others.
+///
+/// # Safety
+/// The machine has AVX-512 F and `values` holds all of the `count` rows.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn load_rows(values: &[f32], stride: usize, count: usize) -> [std::arch::x86_64::__m512; SIDE] {
+    use std::arch::x86_64::*;
+    let mut rows = [_mm512_setzero_ps(); SIDE];
+    for (index, row) in rows.iter_mut().enumerate().take(count) {
+        let place = values.as_ptr().wrapping_add(index * stride);
+        // The next rows at the same k are wanted soon, and no hardware guesses that. A prefetch never faults.
+        _mm_prefetch::<_MM_HINT_T1>(place.wrapping_add(SIDE * stride).cast());
+        // SAFETY: row `index` lies inside `values`, as the caller says.
+        *row = unsafe { _mm512_loadu_ps(place) };
+    }
+    rows
 }
 
 /// The same between registers.

@@ -1,0 +1,123 @@
+//! Copies of parts of matrices in the order in which a tile reads them.
+
+use super::super::memory::zeros;
+use super::turn::{SIDE, turned};
+
+/// Numbers in a line of the cache.
+const LINE: usize = 16;
+
+/// One side of a product as lanes (rows of `a`, columns of `b`) that each go along k.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<'a> {
+    pub values: &'a [f32],
+    /// How many lanes there are.
+    pub count: usize,
+    /// From one lane to the next, and from one k to the next.
+    pub lane_stride: usize,
+    pub depth_stride: usize,
+}
+
+impl Lanes<'_> {
+    /// Copies `count` lanes from lane `first` on, from k = `start` on, into panels `[depth, width]`, the last filled
+    /// up with zeros. The length of `panels` says how many k.
+    pub fn pack(&self, panels: &mut [f32], first: usize, count: usize, width: usize, start: usize) {
+        let depth = panels.len() / count.next_multiple_of(width);
+        let values = &self.values[first * self.lane_stride + start * self.depth_stride..];
+        if self.lane_stride == 1 {
+            match width {
+                32 => copy_rows::<32>(panels, values, count, depth, self.depth_stride),
+                16 => copy_rows::<16>(panels, values, count, depth, self.depth_stride),
+                14 => copy_rows::<14>(panels, values, count, depth, self.depth_stride),
+                6 => copy_rows::<6>(panels, values, count, depth, self.depth_stride),
+                _ => copy_rows::<4>(panels, values, count, depth, self.depth_stride),
+            }
+            return;
+        }
+        for (index, panel) in panels.chunks_exact_mut(width * depth).enumerate() {
+            let lanes = width.min(count - index * width);
+            if lanes < width {
+                panel.fill(0.0);
+            }
+            self.turn_into(panel, &values[index * width * self.lane_stride..], lanes, width);
+        }
+    }
+
+    /// Copies lanes that lie one after the other: 16 at a time and 16 of k, turned in registers, then what is left.
+    fn turn_into(&self, panel: &mut [f32], values: &[f32], lanes: usize, width: usize) {
+        let depth = panel.len() / width;
+        let turning = if self.depth_stride == 1 {
+            depth - depth % SIDE
+        } else {
+            0
+        };
+        for first in (0..lanes).step_by(SIDE) {
+            let count = SIDE.min(lanes - first);
+            let values = &values[first * self.lane_stride..];
+            for done in (0..turning).step_by(SIDE) {
+                let square = turned(&values[done..], self.lane_stride, count);
+                let panel = &mut panel[done * width + first..];
+                match count {
+                    16 => place::<16>(panel, width, &square),
+                    14 => place::<14>(panel, width, &square),
+                    _ => {
+                        for (index, row) in square.iter().enumerate() {
+                            panel[index * width..][..count].copy_from_slice(&row[..count]);
+                        }
+                    }
+                }
+            }
+            for index in turning..depth {
+                for lane in 0..count {
+                    panel[index * width + first + lane] =
+                        values[lane * self.lane_stride + index * self.depth_stride];
+                }
+            }
+        }
+    }
+}
+
+/// The first `length` numbers of a buffer from its first line of the cache on.
+pub(super) fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
+    if buffer.len() < length + LINE {
+        *buffer = zeros(length + LINE);
+    }
+    let first = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+    &mut buffer[first..first + length]
+}
+
+/// Copies `depth` rows of `count` numbers, `WIDTH` to a panel: one row after the other, since it is the rows that lie
+/// far apart. A length known when it is compiled needs no call for each piece.
+fn copy_rows<const WIDTH: usize>(
+    panels: &mut [f32],
+    values: &[f32],
+    count: usize,
+    depth: usize,
+    stride: usize,
+) {
+    let whole = count / WIDTH;
+    for index in 0..depth {
+        let row = &values[index * stride..][..count];
+        let (pieces, rest) = row.as_chunks::<WIDTH>();
+        for (panel, piece) in pieces.iter().enumerate() {
+            let place = panels[(panel * depth + index) * WIDTH..].first_chunk_mut::<WIDTH>();
+            if let Some(place) = place {
+                *place = *piece;
+            }
+        }
+        if !rest.is_empty() {
+            let place = &mut panels[(whole * depth + index) * WIDTH..][..WIDTH];
+            place.fill(0.0);
+            place[..rest.len()].copy_from_slice(rest);
+        }
+    }
+}
+
+/// The first `LANES` numbers of the rows of a square, a panel's width apart.
+fn place<const LANES: usize>(panel: &mut [f32], width: usize, square: &[[f32; SIDE]; SIDE]) {
+    for (index, row) in square.iter().enumerate() {
+        let place = panel[index * width..].first_chunk_mut::<LANES>();
+        if let (Some(place), Some(row)) = (place, row.first_chunk::<LANES>()) {
+            *place = *row;
+        }
+    }
+}
