@@ -324,6 +324,32 @@ mod tests {
     }
 
     #[test]
+    fn windows_have_the_same_scores_alone_and_among_up_to_32() {
+        let model = Model::random(crate::Gpt2Config::new(300, 12, 24, 2, 3).unwrap(), 4).unwrap();
+        let tokens: Vec<u32> = (0..32 * 12 + 1).map(|index| index * index % 299).collect();
+        let windows: Vec<Window<'_>> = (0..32)
+            .map(|index| Window {
+                inputs: &tokens[12 * index..][..12],
+                targets: &tokens[12 * index + 1..][..12],
+                skip: index % 5,
+            })
+            .collect();
+        let score = |group: usize| {
+            let mut scores = Vec::new();
+            let mut scorer = Scorer::new(&model);
+            for windows in windows.chunks(group) {
+                scorer.score(windows, &mut scores);
+            }
+            scores
+        };
+        let pool = crate::threads::pool(2).unwrap();
+        let alone = pool.install(|| score(1));
+        for group in 2..=32 {
+            assert_eq!(alone, pool.install(|| score(group)), "{group} together");
+        }
+    }
+
+    #[test]
     fn a_token_across_a_border_is_shared_out_by_its_bytes() {
         let mut segments = vec![Segment::default(); 2];
         add_token(

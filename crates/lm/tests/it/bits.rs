@@ -12,7 +12,7 @@ use crate::{data, go_on, options, text, tokenizer, trained_bundle, trainer};
 
 const THREADS: [usize; 4] = [1, 2, 3, 8];
 
-fn train(threads: usize) -> (Vec<StepReport>, Vec<u8>) {
+pub fn train(threads: usize) -> (Vec<StepReport>, Vec<u8>) {
     let mut trainer = trainer(TrainOptions { threads, ..options() });
     let mut reports = Vec::new();
     while !trainer.finished() {
@@ -27,7 +27,7 @@ fn train(threads: usize) -> (Vec<StepReport>, Vec<u8>) {
     )
 }
 
-fn write(bundle: &Bundle, threads: usize) -> Generation {
+pub fn write(bundle: &Bundle, threads: usize) -> Generation {
     let prompt = bundle.tokenizer().encode("the whale").unwrap();
     let sampling = Sampling {
         temperature: 0.9,
@@ -43,7 +43,7 @@ fn write(bundle: &Bundle, threads: usize) -> Generation {
     .unwrap()
 }
 
-fn score(bundle: &Bundle, threads: usize) -> Evaluation {
+pub fn score(bundle: &Bundle, threads: usize) -> Evaluation {
     evaluate(bundle, &text(150), &EvaluateOptions { stride: 0, threads }, go_on).unwrap()
 }
 

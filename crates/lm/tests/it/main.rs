@@ -4,6 +4,7 @@
 mod bits;
 mod bundles;
 mod imports;
+mod paths;
 mod stories;
 
 use std::ops::ControlFlow;
