@@ -36,11 +36,11 @@ pub(super) fn m1() -> TrainParameters {
             ..publication
         },
         architecture: Some(architecture),
-        steps: 420,
+        steps: 840,
         learning_rate: 0.003,
         minimum_learning_rate: 0.0003,
-        warmup_steps: 40,
-        evaluate_every: 105,
+        warmup_steps: 80,
+        evaluate_every: 210,
         ..schedule()
     }
 }
@@ -105,23 +105,23 @@ fn publication(name: &str, description: &str, author: &str) -> Publication {
     }
 }
 
-/// A fine-tuning in about 100,000 tokens.
+/// A fine-tuning in about 200,000 tokens.
 fn schedule() -> TrainParameters {
     TrainParameters {
         publication: publication("", "", ""),
         architecture: None,
-        steps: 100,
+        steps: 200,
         batch: 8,
         sequence: 128,
         accumulate: 1,
         learning_rate: 0.0015,
         minimum_learning_rate: 0.00015,
-        warmup_steps: 10,
+        warmup_steps: 20,
         weight_decay: 0.1,
         beta1: 0.9,
         beta2: 0.99,
         clip: 1.0,
-        evaluate_every: 50,
+        evaluate_every: 100,
         seed: 1,
     }
 }
