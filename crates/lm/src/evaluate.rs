@@ -91,7 +91,7 @@ pub fn evaluate(
     mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Evaluation> {
     check_text(text.as_bytes())?;
-    let context = bundle.model().config().n_positions;
+    let context = bundle.model().config().context;
     let stride = if options.stride == 0 {
         context.div_ceil(2)
     } else {
@@ -201,7 +201,7 @@ impl<'a> Scorer<'a> {
         };
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
         forward(config, layout, parameters, &tokens, activations);
-        let width = config.n_embd;
+        let width = config.width;
         for (window, normed) in windows
             .iter()
             .zip(activations.final_normed.chunks_exact(shape.length * width))
@@ -209,7 +209,7 @@ impl<'a> Scorer<'a> {
             let start = scores.len();
             scores.resize(start + shape.length - window.skip, Score::default());
             let (normed, targets) = (&normed[window.skip * width..], &window.targets[window.skip..]);
-            let embedding = &parameters[layout.wte.clone()];
+            let embedding = &parameters[layout.head.clone()];
             score_rows(
                 &mut scores[start..],
                 normed,
@@ -222,12 +222,12 @@ impl<'a> Scorer<'a> {
     }
 
     /// Numbers that a scorer holds beside the model.
-    pub fn numbers(config: &crate::Gpt2Config, length: usize) -> u64 {
+    pub fn numbers(config: &crate::Config, length: usize) -> u64 {
         let shape = Shape {
             batch: Self::windows_together(length),
             length,
         };
-        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(length) * config.vocab_size) as u64
+        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(length) * config.vocabulary) as u64
     }
 }
 
