@@ -265,3 +265,33 @@ fn add_tokens(gradient: &mut [f32], stream: &[f32], tokens: &[u32], width: usize
             }
         });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::variants;
+
+    #[test]
+    fn buffers_allocate_what_is_counted() {
+        for config in variants() {
+            let shape = Shape { batch: 2, length: 3 };
+            let made = BackwardBuffers::new(&config, shape);
+            let all = [
+                &made.stream,
+                &made.narrow,
+                &made.wide,
+                &made.activated,
+                &made.heads,
+                &made.queries,
+                &made.keys,
+                &made.values,
+            ];
+            let allocated: usize = all.into_iter().map(Vec::len).sum();
+            assert_eq!(
+                BackwardBuffers::numbers(&config, shape),
+                allocated as u64,
+                "{config:?}"
+            );
+        }
+    }
+}

@@ -108,43 +108,25 @@ impl<'a> Session<'a> {
             &mut buffers.scales,
             &buffers.stream,
         );
-        let first = self.position;
-        remember(
-            &block,
-            &mut self.cache[index],
-            self.capacity,
-            first,
-            rows,
-            buffers,
-        );
-        let Buffers {
-            stream,
-            output,
-            normed,
-            scales,
-            queries,
-            attended,
-            middle,
-            sums,
-            activated,
-            scratch: Scratch { narrow, .. },
-            ..
-        } = buffers;
-        let [keys, values] = &self.cache[index];
+        let (first, cache) = (self.position, &mut self.cache[index]);
+        remember(&block, cache, self.capacity, first, rows, buffers);
+        let (queries, [keys, values]) = (&buffers.queries, cache);
+        let narrow = &mut buffers.scratch.narrow;
         let found = &mut narrow[..queries.len()];
         let size = HeadSize::new(config, rows, self.capacity);
         attend_all(found, [queries, keys, values], size, first);
-        merge_heads(attended, found, one_sequence(rows), config);
+        merge_heads(&mut buffers.attended, found, one_sequence(rows), config);
+        let (input, attended) = (&buffers.stream, &buffers.attended);
         let after = AfterAttention {
-            middle,
-            scales_2: scales,
-            normed_2: normed,
-            sums,
-            activated,
-            narrow: &mut narrow[..stream.len()],
+            middle: &mut buffers.middle,
+            scales_2: &mut buffers.scales,
+            normed_2: &mut buffers.normed,
+            sums: &mut buffers.sums,
+            activated: &mut buffers.activated,
+            narrow: &mut narrow[..input.len()],
         };
-        block.after_attention(output, after, stream, attended);
-        std::mem::swap(stream, output);
+        block.after_attention(&mut buffers.output, after, input, attended);
+        std::mem::swap(&mut buffers.stream, &mut buffers.output);
     }
 }
 
@@ -216,6 +198,49 @@ impl Buffers {
             sums: row(config.expanded_width()),
             activated: row(config.inner_width),
             scratch: Scratch::new(config, rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::variants;
+
+    #[test]
+    fn a_session_allocates_what_is_counted() {
+        for config in variants() {
+            let model = Model::random(config.clone(), 1).unwrap();
+            let session = Session::new(&model, 7);
+            let cache: usize = session.cache.iter().flatten().map(Vec::len).sum();
+            let turns = session.turns.map_or(0, |_| 7 * config.head_width);
+            assert_eq!(Session::numbers(&config, 7), (cache + turns) as u64, "{config:?}");
+            let made = Buffers::new(&config, 3);
+            let inputs: usize = made
+                .head_inputs
+                .iter()
+                .flatten()
+                .map(|inputs| inputs.values.len() + 2 * inputs.scales.len())
+                .sum();
+            let rows = [
+                &made.stream,
+                &made.output,
+                &made.normed,
+                &made.queries,
+                &made.attended,
+                &made.middle,
+                &made.sums,
+                &made.activated,
+                &made.scratch.projected,
+                &made.scratch.narrow,
+            ];
+            let rows: usize = rows.into_iter().map(Vec::len).sum();
+            let logits = config.vocabulary + config.width;
+            assert_eq!(
+                Session::reading_numbers(&config, 3),
+                (rows + inputs + 2 * made.scales.len() + logits) as u64,
+                "{config:?}"
+            );
         }
     }
 }

@@ -3,8 +3,9 @@
 use posthuman_lm::{Config, Model, import_hugging_face};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
+use serde_json::{Map, Value, json};
 
-use crate::{fresh_llama, fresh_model, tokenizer};
+use crate::{fresh_llama, fresh_model, fresh_qwen3, tokenizer};
 
 /// A tensor as a file holds it.
 #[derive(Clone)]
@@ -225,8 +226,59 @@ fn pickles_and_overlaps_are_refused() {
     assert!(Model::from_safetensors(config, &bytes).is_err());
 }
 
+/// Values that a `config.json` may hold where it should not.
+fn any_value() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (0..200_u64).prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0.0..20.0).prop_map(Value::from),
+        Just(json!("silu")),
+        Just(json!([1, "two"])),
+        scaling(),
+    ]
+}
+
+fn scaling() -> impl Strategy<Value = Value> {
+    let kinds = prop::sample::select(vec!["default", "linear", "llama3", "yarn", "dynamic", "none"]);
+    let number = || prop_oneof![any::<f64>(), 0.0..100.0];
+    (kinds, number(), number(), number(), any::<u32>(), any::<bool>()).prop_map(
+        |(kind, factor, one, other, context, truncate)| {
+            json!({
+                "rope_type": kind, "factor": factor, "low_freq_factor": one, "high_freq_factor": other,
+                "beta_fast": one, "beta_slow": other, "mscale": other, "mscale_all_dim": one,
+                "original_max_position_embeddings": context % 100, "rope_theta": one, "truncate": truncate,
+            })
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever a `config.json` says, reading it answers; what is accepted is written so that it reads back the same.
+    #[test]
+    fn a_strange_config_never_panics(
+        base in 0..3_usize,
+        family in prop::sample::select(vec!["gpt2", "llama", "mistral", "qwen2", "qwen3", "t5"]),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_value()), 0..4),
+    ) {
+        let model = [fresh_model, fresh_llama, fresh_qwen3][base]();
+        let mut map: Map<String, Value> = serde_json::from_str(&model.config().to_json()).unwrap();
+        map.insert("model_type".to_owned(), json!(family));
+        let others = ["rope_parameters", "rope_scaling", "sliding_window", "use_sliding_window", "partial_rotary_factor"];
+        let keys: Vec<String> = map.keys().cloned().chain(others.map(str::to_owned)).collect();
+        for (key, value) in changes {
+            map.insert(keys[key.index(keys.len())].clone(), value);
+        }
+        if let Ok(config) = Config::from_json(&serde_json::to_vec(&map).unwrap()) {
+            prop_assert_eq!(&Config::from_json(config.to_json().as_bytes()).unwrap(), &config);
+            prop_assert!(config.parameter_count() > 0);
+        }
+    }
 
     /// Whatever is done to a good file, reading it answers; it never panics and never gives what is not finite.
     #[test]
