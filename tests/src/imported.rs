@@ -3,7 +3,7 @@
 use std::fs;
 
 use anyhow::Context as _;
-use posthuman_lm::{Gpt2Config, Model, Tokenizer};
+use posthuman_lm::{Config, Model, Tokenizer};
 use tempfile::TempDir;
 
 use crate::texts;
@@ -15,7 +15,7 @@ use crate::texts;
 /// The texts are not installed, or the folder cannot be written.
 pub fn hugging_face_folder(context: usize) -> anyhow::Result<TempDir> {
     let tokenizer = Tokenizer::train(&[&texts::chapter(1)?], 300)?;
-    let model = Model::random(Gpt2Config::new(300, context, 16, 1, 2)?, 1)?;
+    let model = Model::random(Config::gpt2(300, context, 16, 1, 2)?, 1)?;
     let folder = tempfile::tempdir().context("cannot make a folder for a model")?;
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);

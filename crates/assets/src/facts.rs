@@ -85,7 +85,7 @@ pub struct OperationFacts {
 /// Shape of a model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchitectureFacts {
-    /// `gpt2`.
+    /// As `model_type` of a `config.json` names it: `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`.
     pub family: String,
     /// Transformer blocks.
     pub layers: u32,

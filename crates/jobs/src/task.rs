@@ -115,6 +115,8 @@ pub struct Imported {
     pub tokenizer: Digest,
     /// Keccak-256 of its `config.json` as it is sealed: the form in which the commitment binds it.
     pub config: Digest,
+    /// Its family, as `model_type` of a `config.json` names it.
+    pub family: String,
     /// Its shape.
     pub architecture: Architecture,
     /// Number of parameters.
@@ -129,6 +131,7 @@ pub(crate) struct ImportFacts {
     pub(crate) commitment: Commitment,
     pub(crate) tokenizer: Digest,
     pub(crate) config: Digest,
+    pub(crate) family: String,
     pub(crate) architecture: Architecture,
     pub(crate) parameters: u64,
     pub(crate) source: Digest,

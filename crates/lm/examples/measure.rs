@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use posthuman_lm::{
-    Bundle, EvaluateOptions, Gpt2Config, Model, OrderTwoModel, Sampling, Tokenizer, TrainOptions, Trainer,
+    Bundle, Config, EvaluateOptions, Model, OrderTwoModel, Sampling, Tokenizer, TrainOptions, Trainer,
     TrainingData, bootstrap_bits_per_byte, evaluate, generate, gzip_bits_per_byte, paired_difference,
 };
 
@@ -71,7 +71,7 @@ fn train(
                 tokenizer.vocabulary(),
                 start.elapsed()
             );
-            let config = Gpt2Config::new(
+            let config = Config::gpt2(
                 settings.get("vocabulary", 2048),
                 settings.get("context", 128),
                 settings.get("width", 128),
@@ -83,7 +83,7 @@ fn train(
     };
     let options = TrainOptions {
         batch: settings.get("batch", 8),
-        sequence: model.config().n_positions,
+        sequence: model.config().context,
         steps: settings.get("steps", 200),
         learning_rate: settings.get("rate", 3e-3),
         minimum_learning_rate: settings.get("minimum", 3e-4),

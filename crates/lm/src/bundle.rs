@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tensor};
 use crate::tensor_file;
@@ -25,7 +25,7 @@ pub struct Bundle {
 #[derive(Clone, Debug)]
 pub struct BundleHeader {
     /// Shape of the model.
-    pub config: Gpt2Config,
+    pub config: Config,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
 }
@@ -45,7 +45,7 @@ impl Bundle {
     /// # Errors
     /// A tokenizer with more tokens than the model's vocabulary.
     pub fn new(model: Model, tokenizer: Tokenizer) -> Result<Self> {
-        let (tokens, rows) = (tokenizer.vocabulary(), model.config().vocab_size);
+        let (tokens, rows) = (tokenizer.vocabulary(), model.config().vocabulary);
         if tokens > rows {
             let problem = format!(
                 "has {tokens} tokens, more than the model's vocabulary of {rows}: they do not belong together"
@@ -144,7 +144,7 @@ impl BundleHeader {
             let problem = format!("is of format `{format}`, where this engine reads `{FORMAT}`");
             return Err(Error::Bundle { problem });
         }
-        let config = Gpt2Config::from_json(field("config")?.as_bytes())?;
+        let config = Config::from_json(field("config")?.as_bytes())?;
         let tokenizer = Tokenizer::from_json(field("tokenizer")?.as_bytes())?;
         Ok(HeaderRead::Complete(Box::new(Self { config, tokenizer })))
     }

@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A `config.json` that is not a GPT-2 this engine runs.
+    /// A `config.json` of no model that this engine runs.
     #[error("config.json: key `{key}` {problem}")]
     Config {
         /// The key at fault.

@@ -91,7 +91,7 @@ pub fn evaluate(
     mut on_progress: impl FnMut(usize, usize) -> ControlFlow<()>,
 ) -> Result<Evaluation> {
     check_text(text.as_bytes())?;
-    let context = bundle.model().config().n_positions;
+    let context = bundle.model().config().context;
     let stride = if options.stride == 0 {
         context.div_ceil(2)
     } else {
@@ -201,7 +201,7 @@ impl<'a> Scorer<'a> {
         };
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
         forward(config, layout, parameters, &tokens, activations);
-        let width = config.n_embd;
+        let width = config.width;
         // The rows that count move together, so that the head reads its weights once for all of them.
         let mut rows = 0;
         for (index, window) in windows.iter().enumerate() {
@@ -221,19 +221,19 @@ impl<'a> Scorer<'a> {
             &mut scores[start..],
             &activations.final_normed[..rows * width],
             &targets,
-            &parameters[layout.wte.clone()],
+            &parameters[layout.head.clone()],
             width,
             &mut self.logits,
         );
     }
 
     /// Numbers that a scorer holds beside the model.
-    pub fn numbers(config: &crate::Gpt2Config, length: usize) -> u64 {
+    pub fn numbers(config: &crate::Config, length: usize) -> u64 {
         let shape = Shape {
             batch: Self::windows_together(length),
             length,
         };
-        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(shape.rows()) * config.vocab_size) as u64
+        Activations::numbers(config, shape, false) + (HEAD_ROWS.min(shape.rows()) * config.vocabulary) as u64
     }
 }
 
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn windows_have_the_same_scores_alone_and_among_up_to_32() {
-        let model = Model::random(crate::Gpt2Config::new(300, 12, 24, 2, 3).unwrap(), 4).unwrap();
+        let model = Model::random(crate::Config::gpt2(300, 12, 24, 2, 3).unwrap(), 4).unwrap();
         let tokens: Vec<u32> = (0..32 * 12 + 1).map(|index| index * index % 299).collect();
         let windows: Vec<Window<'_>> = (0..32)
             .map(|index| Window {

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::Bundle;
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::network::Session;
 use crate::sampling::{Sampler, Sampling};
@@ -41,8 +41,8 @@ pub struct Generation {
 ///
 /// # Errors
 /// [`Error::ContextOverflow`] with the three numbers.
-pub fn check_context(config: &Gpt2Config, prompt_tokens: usize, maximum_tokens: usize) -> Result<()> {
-    let context = config.n_positions;
+pub fn check_context(config: &Config, prompt_tokens: usize, maximum_tokens: usize) -> Result<()> {
+    let context = config.context;
     if prompt_tokens.saturating_add(maximum_tokens) > context {
         return Err(Error::ContextOverflow {
             prompt: prompt_tokens,
@@ -109,16 +109,16 @@ pub fn generate(
     }
 }
 
-fn check_prompt(config: &Gpt2Config, prompt: &[u32]) -> Result<()> {
+fn check_prompt(config: &Config, prompt: &[u32]) -> Result<()> {
     if prompt.is_empty() {
         return Err(Error::text("is empty: a prompt needs at least one token"));
     }
-    match prompt.iter().find(|&&token| token as usize >= config.vocab_size) {
+    match prompt.iter().find(|&&token| token as usize >= config.vocabulary) {
         None => Ok(()),
         Some(token) => {
             let problem = format!(
                 "holds token {token}, outside the model's vocabulary of {}",
-                config.vocab_size
+                config.vocabulary
             );
             Err(Error::text(problem))
         }

@@ -1,4 +1,4 @@
-//! Language models on the CPU: kernels, training, generation and evaluation of the GPT-2 family in f32.
+//! Language models on the CPU: kernels, training, generation and evaluation of GPT-2 and of the Llama family in f32.
 //!
 //! Everything here is synchronous and deterministic. Bytes come in and bytes go out: there is no file, network, clock
 //! or unseeded randomness, and the same inputs give the same bits for any number of threads. The rules that make it
@@ -33,7 +33,7 @@ mod workload;
 
 pub use baseline::{OrderTwoModel, gzip_bits_per_byte};
 pub use bundle::{Bundle, BundleHeader, HeaderRead};
-pub use config::Gpt2Config;
+pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};

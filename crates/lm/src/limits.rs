@@ -3,7 +3,7 @@
 //! The estimates count the engine's own buffers exactly and leave out what is small (stacks, the tokenizer, a text and
 //! its tokens); a caller should add some tens of megabytes.
 
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::evaluate::Scorer;
 use crate::network::{Activations, BackwardBuffers, HEAD_ROWS, Session, Shape};
 use crate::train::TrainOptions;
@@ -12,13 +12,13 @@ const BYTES: u64 = 4;
 
 /// Bytes that a [`Trainer`](crate::Trainer) holds: parameters, gradients, two moments, activations and the logits of
 /// a few rows; not counting a checkpoint, which takes three times the parameters while it is written.
-pub fn training_bytes(config: &Gpt2Config, options: &TrainOptions) -> u64 {
+pub fn training_bytes(config: &Config, options: &TrainOptions) -> u64 {
     let shape = Shape {
         batch: options.batch,
         length: options.sequence,
     };
     let state = 4 * config.parameter_count() as u64;
-    let logits = (HEAD_ROWS.min(shape.rows()) * config.vocab_size) as u64;
+    let logits = (HEAD_ROWS.min(shape.rows()) * config.vocabulary) as u64;
     let held_out = Scorer::numbers(config, options.sequence);
     let working = Activations::numbers(config, shape, true) + BackwardBuffers::numbers(config, shape);
     BYTES * (state + logits + working + held_out)
@@ -26,28 +26,31 @@ pub fn training_bytes(config: &Gpt2Config, options: &TrainOptions) -> u64 {
 
 /// Bytes that [`generate`](crate::generate()) holds at most: parameters, the cache of a full context, and the buffers
 /// of a prompt that fills it.
-pub fn inference_bytes(config: &Gpt2Config) -> u64 {
-    let (context, width) = (config.n_positions, config.n_embd);
-    let prompt = 17 * (context * width) as u64;
+pub fn inference_bytes(config: &Config) -> u64 {
+    let context = config.context;
+    // The sampler copies the logits twice.
+    let sampling = 2 * config.vocabulary as u64;
     BYTES
         * (config.parameter_count() as u64
             + Session::numbers(config, context)
-            + prompt
-            + 3 * config.vocab_size as u64)
+            + Session::reading_numbers(config, context)
+            + sampling)
 }
 
 /// Bytes that [`evaluate`](crate::evaluate()) holds: parameters and the activations of one block.
-pub fn evaluation_bytes(config: &Gpt2Config) -> u64 {
-    BYTES * (config.parameter_count() as u64 + Scorer::numbers(config, config.n_positions))
+pub fn evaluation_bytes(config: &Config) -> u64 {
+    BYTES * (config.parameter_count() as u64 + Scorer::numbers(config, config.context))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::tests::variants;
+    use crate::network::BlockActivations;
 
     #[test]
     fn estimates_of_the_small_gpt2_are_what_its_sizes_say() {
-        let config = Gpt2Config::new(50257, 1024, 768, 12, 12).unwrap();
+        let config = Config::gpt2(50257, 1024, 768, 12, 12).unwrap();
         let options = TrainOptions {
             batch: 1,
             sequence: 1024,
@@ -62,36 +65,43 @@ mod tests {
 
     #[test]
     fn activations_allocate_what_is_counted() {
-        let config = Gpt2Config::new(11, 8, 12, 3, 2).unwrap();
-        let shape = Shape { batch: 2, length: 8 };
-        for keep in [true, false] {
-            let made = Activations::new(&config, shape, keep);
-            let block = |block: &crate::network::BlockActivations| {
-                2 * (block.scales_1.len() + block.scales_2.len())
-                    + [
-                        &block.normed_1,
-                        &block.queries,
-                        &block.keys,
-                        &block.values,
-                        &block.attended,
-                        &block.middle,
-                    ]
-                    .into_iter()
-                    .chain([&block.normed_2, &block.sums, &block.activated])
-                    .map(Vec::len)
-                    .sum::<usize>()
-            };
-            let allocated = made.residual.iter().map(Vec::len).sum::<usize>()
-                + made.blocks.iter().map(block).sum::<usize>()
-                + 2 * made.final_scales.len()
-                + made.final_normed.len()
-                + made.scratch.projected.len()
-                + made.scratch.narrow.len();
-            assert_eq!(
-                Activations::numbers(&config, shape, keep),
-                allocated as u64,
-                "keep: {keep}"
-            );
+        for config in variants() {
+            let shape = Shape { batch: 2, length: 5 };
+            for keep in [true, false] {
+                let made = Activations::new(&config, shape, keep);
+                let allocated = made.residual.iter().map(Vec::len).sum::<usize>()
+                    + made.blocks.iter().map(block_numbers).sum::<usize>()
+                    + 2 * made.final_scales.len()
+                    + made.final_normed.len()
+                    + made.scratch.projected.len()
+                    + made.scratch.narrow.len()
+                    + made.turns.map_or(0, |_| 5 * config.head_width);
+                assert_eq!(
+                    Activations::numbers(&config, shape, keep),
+                    allocated as u64,
+                    "keep: {keep}, {config:?}"
+                );
+            }
         }
+    }
+
+    fn block_numbers(block: &BlockActivations) -> usize {
+        let inputs = block.head_inputs.iter().flatten();
+        let inputs: usize = inputs
+            .map(|inputs| inputs.values.len() + 2 * inputs.scales.len())
+            .sum();
+        let scales = 2 * (block.scales_1.len() + block.scales_2.len());
+        let rows = [
+            &block.normed_1,
+            &block.queries,
+            &block.keys,
+            &block.values,
+            &block.attended,
+            &block.middle,
+            &block.normed_2,
+            &block.sums,
+            &block.activated,
+        ];
+        inputs + scales + rows.into_iter().map(Vec::len).sum::<usize>()
     }
 }

@@ -1,21 +1,21 @@
 //! A model: its shape and all of its parameters in one flat f32 allocation.
 
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernels::memory::zeros;
 use crate::layout::Layout;
 use crate::random::Random;
 use crate::{import, tensor_file};
 
-/// Standard deviation of a fresh GPT-2's weights.
+/// Standard deviation of a fresh model's weights.
 const INITIAL_DEVIATION: f64 = 0.02;
 
-/// A GPT-2 language model with its weights.
+/// A language model with its weights.
 ///
 /// `Debug` shows the shape and never a weight.
 #[derive(Clone)]
 pub struct Model {
-    config: Gpt2Config,
+    config: Config,
     layout: Layout,
     parameters: Vec<f32>,
 }
@@ -23,25 +23,25 @@ pub struct Model {
 /// One named tensor of a model, row-major.
 #[derive(Clone, Copy)]
 pub struct Tensor<'a> {
-    /// Name as in Hugging Face's GPT-2, without the `transformer.` prefix.
+    /// Name as in Hugging Face's files of the family; GPT-2's without the `transformer.` prefix.
     pub name: &'a str,
-    /// Its dimensions; matrices are `[in, out]`.
+    /// Its dimensions; matrices are `[in, out]` in GPT-2 and `[out, in]` in all others, as in those files.
     pub shape: &'a [usize],
     /// Its values.
     pub values: &'a [f32],
 }
 
 impl Model {
-    /// A fresh model, initialised as GPT-2 is: normal weights of deviation 0.02, the two projections back into the
-    /// residual stream scaled by 1/√(2 × layers), biases 0, normalisations 1.
+    /// A fresh model, initialised as its family is: normal weights of deviation 0.02, biases 0, normalisations 1; in
+    /// GPT-2, the two projections back into the residual stream are scaled by 1/√(2 × layers).
     ///
     /// # Errors
     /// A shape outside the engine's limits.
-    pub fn random(config: Gpt2Config, seed: u64) -> Result<Self> {
+    pub fn random(config: Config, seed: u64) -> Result<Self> {
         config.check()?;
         let layout = Layout::new(&config);
         let mut parameters = zeros(layout.total);
-        let residual = INITIAL_DEVIATION / libm::sqrt(2.0 * config.n_layer as f64);
+        let residual = INITIAL_DEVIATION / libm::sqrt(2.0 * config.layers as f64);
         for (index, entry) in layout.entries.iter().enumerate() {
             let values = &mut parameters[entry.range.clone()];
             if entry.decays() {
@@ -71,12 +71,12 @@ impl Model {
     ///
     /// # Errors
     /// A file that is not safetensors, or a tensor that is missing, unknown, misshapen or not finite, by its name.
-    pub fn from_safetensors(config: Gpt2Config, bytes: &[u8]) -> Result<Self> {
+    pub fn from_safetensors(config: Config, bytes: &[u8]) -> Result<Self> {
         config.check()?;
         import::model(config, bytes)
     }
 
-    pub(crate) fn from_parameters(config: Gpt2Config, parameters: Vec<f32>) -> Result<Self> {
+    pub(crate) fn from_parameters(config: Config, parameters: Vec<f32>) -> Result<Self> {
         let layout = Layout::new(&config);
         if parameters.len() != layout.total {
             let problem = format!(
@@ -94,12 +94,11 @@ impl Model {
     }
 
     /// Its shape.
-    pub fn config(&self) -> &Gpt2Config {
+    pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// All tensors in canonical order: that of `GPT2LMHeadModel.named_parameters()`. The head is tied to
-    /// `wte.weight` and not listed.
+    /// All tensors in canonical order. A head that is tied to the embedding is not listed.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
         self.layout.entries.iter().map(|entry| Tensor {
             name: &entry.name,
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn fresh_weights_repeat_by_seed_and_have_the_right_spread() {
-        let config = Gpt2Config::new(500, 16, 32, 2, 4).unwrap();
+        let config = Config::gpt2(500, 16, 32, 2, 4).unwrap();
         let model = Model::random(config.clone(), 1).unwrap();
         assert_eq!(
             model.parameters(),
@@ -194,7 +193,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_weight() {
-        let model = Model::random(Gpt2Config::new(5, 4, 2, 1, 1).unwrap(), 1).unwrap();
+        let model = Model::random(Config::gpt2(5, 4, 2, 1, 1).unwrap(), 1).unwrap();
         assert!(!format!("{model:?}").contains("parameters"));
     }
 }

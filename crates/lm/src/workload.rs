@@ -22,7 +22,7 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// A capacity of 0 or beyond the model's context, or a number of threads out of range.
     pub fn new(model: &'a Model, capacity: usize, threads: usize) -> Result<Self> {
-        let context = model.config().n_positions;
+        let context = model.config().context;
         if capacity == 0 || capacity > context {
             let problem = format!("is {capacity}: it must be between 1 and the model's context of {context}");
             return Err(Error::options("capacity", problem));
@@ -77,7 +77,7 @@ impl<'a> LossMeter<'a> {
     /// vocabulary.
     pub fn loss(&mut self, sequences: &[&[u32]]) -> Result<f64> {
         let length = sequences.first().map_or(0, |sequence| sequence.len());
-        let context = self.model.config().n_positions;
+        let context = self.model.config().context;
         if !(2..=context + 1).contains(&length) || sequences.iter().any(|sequence| sequence.len() != length) {
             let problem = format!(
                 "must be of one length between 2 and {} tokens; the first has {length}",
@@ -103,7 +103,7 @@ impl<'a> LossMeter<'a> {
 }
 
 fn check_tokens(model: &Model, tokens: &[u32]) -> Result<()> {
-    let vocabulary = model.config().vocab_size;
+    let vocabulary = model.config().vocabulary;
     match tokens.iter().find(|&&token| token as usize >= vocabulary) {
         None => Ok(()),
         Some(token) => {
@@ -116,10 +116,10 @@ fn check_tokens(model: &Model, tokens: &[u32]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Gpt2Config;
+    use crate::Config;
 
     fn model() -> Model {
-        Model::random(Gpt2Config::new(31, 12, 8, 2, 2).unwrap(), 3).unwrap()
+        Model::random(Config::gpt2(31, 12, 8, 2, 2).unwrap(), 3).unwrap()
     }
 
     #[test]

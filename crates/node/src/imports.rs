@@ -281,7 +281,7 @@ fn check_publication(publication: &Publication) -> Result<(), NodeError> {
 fn architecture(imported: &Imported) -> ArchitectureFacts {
     let shape = &imported.architecture;
     ArchitectureFacts {
-        family: "gpt2".to_owned(),
+        family: imported.family.clone(),
         layers: shape.layers,
         heads: shape.heads,
         width: shape.width,

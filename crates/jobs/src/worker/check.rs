@@ -1,6 +1,6 @@
 //! Answering what a job would count, and whether it would be refused, without doing it.
 
-use posthuman_lm::{Gpt2Config, Tokenizer};
+use posthuman_lm::{Config, Tokenizer};
 use posthuman_types::{EvaluateParameters, InferParameters, Operation, Parameters, TrainParameters};
 
 use super::session::Session;
@@ -49,7 +49,7 @@ fn examine(session: &mut Session, check: &CheckSpec, checked: &mut Checked) -> R
         }
         None => None,
     };
-    checked.context = model.as_ref().map_or(0, |(config, _)| config.n_positions as u32);
+    checked.context = model.as_ref().map_or(0, |(config, _)| config.context as u32);
     match (parameters, &model) {
         (Parameters::Train(parameters), model) => {
             examine_training(session, check, checked, &parameters, model.as_ref())
@@ -68,7 +68,7 @@ fn examine_training(
     check: &CheckSpec,
     checked: &mut Checked,
     parameters: &TrainParameters,
-    model: Option<&(Gpt2Config, Tokenizer)>,
+    model: Option<&(Config, Tokenizer)>,
 ) -> Result<(), Stop> {
     checked.counted = parameters.tokens();
     let config = match model {
@@ -78,7 +78,7 @@ fn examine_training(
         }
         None => train::new_config(parameters)?,
     };
-    checked.context = config.n_positions as u32;
+    checked.context = config.context as u32;
     checked.estimated = model.is_none();
     let tokenizer = model.map(|(_, tokenizer)| tokenizer);
     let text = inputs::text(session, "text")?;
@@ -96,7 +96,7 @@ fn examine_turn(
     session: &Session,
     checked: &mut Checked,
     parameters: &InferParameters,
-    (config, tokenizer): &(Gpt2Config, Tokenizer),
+    (config, tokenizer): &(Config, Tokenizer),
 ) -> Result<(), Stop> {
     let prompt = inputs::prompt(session)?;
     checked.tokens = count(Some(tokenizer), &prompt)?;
@@ -108,7 +108,7 @@ fn examine_text(
     session: &Session,
     checked: &mut Checked,
     _: &EvaluateParameters,
-    (_, tokenizer): &(Gpt2Config, Tokenizer),
+    (_, tokenizer): &(Config, Tokenizer),
 ) -> Result<(), Stop> {
     let text = inputs::text(session, "text")?;
     checked.tokens = count(Some(tokenizer), &text)?;

@@ -43,6 +43,7 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
         tokenizer: weights::tokenizer_digest(&bundle),
         config: keccak256(bundle.model().config().to_json()),
         parameters: shape.parameters,
+        family: shape.family,
         architecture: Architecture {
             layers: shape.layers,
             heads: shape.heads,

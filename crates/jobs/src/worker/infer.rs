@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use posthuman_lm::{Finish, Gpt2Config, Sampling, check_context, engine_version, generate};
+use posthuman_lm::{Config, Finish, Sampling, check_context, engine_version, generate};
 use posthuman_proofs::StatementFacts;
 use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Progress, Usage};
 use serde::Serialize;
@@ -89,7 +89,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
 /// What a turn counts at most; refuses one that does not fit the context. Earlier turns are not remembered: the prompt
 /// holds all that the model shall see.
 pub(super) fn check_turn(
-    config: &Gpt2Config,
+    config: &Config,
     prompt_tokens: usize,
     parameters: &InferParameters,
 ) -> Result<u64, Stop> {

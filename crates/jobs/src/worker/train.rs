@@ -2,7 +2,7 @@
 
 use posthuman_assets::ArchitectureFacts;
 use posthuman_lm::{
-    Bundle, Gpt2Config, Model, StepReport, Tokenizer, TrainOptions, Trainer, TrainingData, engine_version,
+    Bundle, Config, Model, StepReport, Tokenizer, TrainOptions, Trainer, TrainingData, engine_version,
     training_bytes,
 };
 use posthuman_proofs::StatementFacts;
@@ -75,22 +75,22 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
 }
 
 /// The shape of a model, as it is published.
-pub(super) fn architecture(config: &Gpt2Config) -> ArchitectureFacts {
+pub(super) fn architecture(config: &Config) -> ArchitectureFacts {
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     ArchitectureFacts {
-        family: "gpt2".to_owned(),
-        layers: number(config.n_layer),
-        heads: number(config.n_head),
-        width: number(config.n_embd),
-        context: number(config.n_positions),
-        vocabulary: number(config.vocab_size),
+        family: config.family.name().to_owned(),
+        layers: number(config.layers),
+        heads: number(config.heads),
+        width: number(config.width),
+        context: number(config.context),
+        vocabulary: number(config.vocabulary),
         parameters: config.parameter_count() as u64,
         precision: "f32".to_owned(),
     }
 }
 
 /// The shape that a training from scratch asks for.
-pub(super) fn new_config(parameters: &TrainParameters) -> Result<Gpt2Config, Stop> {
+pub(super) fn new_config(parameters: &TrainParameters) -> Result<Config, Stop> {
     let Some(shape) = &parameters.architecture else {
         let reason = "the blank model has no shape of its own: give `architecture` among the parameters";
         return Err(Stop::refused(RefusalCode::ArchitectureUnsupported, reason));
@@ -103,7 +103,7 @@ pub(super) fn new_config(parameters: &TrainParameters) -> Result<Gpt2Config, Sto
         shape.heads,
     ]
     .map(|value| value as usize);
-    Gpt2Config::new(vocabulary, context, width, layers, heads)
+    Config::gpt2(vocabulary, context, width, layers, heads)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))
 }
 
@@ -138,11 +138,11 @@ pub(super) fn options(parameters: &TrainParameters, threads: u16) -> TrainOption
 }
 
 /// Refuses what cannot work with this shape, before the first step.
-pub(super) fn check_options(config: &Gpt2Config, options: &TrainOptions) -> Result<(), Stop> {
-    if options.sequence > config.n_positions {
+pub(super) fn check_options(config: &Config, options: &TrainOptions) -> Result<(), Stop> {
+    if options.sequence > config.context {
         let reason = format!(
             "`sequence` is {} and the model's context is {}: ask for a shorter sequence",
-            options.sequence, config.n_positions
+            options.sequence, config.context
         );
         return Err(Stop::refused(RefusalCode::ContextExceeded, reason));
     }
@@ -164,7 +164,7 @@ pub(super) fn check_length(tokens: usize, sequence: usize) -> Result<(), Stop> {
     Err(Stop::refused(RefusalCode::TextTooShort, reason))
 }
 
-fn check_size(config: &Gpt2Config, options: &TrainOptions, job: &JobSpec) -> Result<(), Stop> {
+fn check_size(config: &Config, options: &TrainOptions, job: &JobSpec) -> Result<(), Stop> {
     check_options(config, options)?;
     let needed = training_bytes(config, options);
     if needed <= job.limits.memory_bytes {
@@ -191,7 +191,7 @@ fn starting_point(
     let config = new_config(parameters)?;
     check_size(&config, &options(parameters, job.threads), job)?;
     session.phase("training the tokenizer")?;
-    let tokenizer = Tokenizer::train(&[text], config.vocab_size)
+    let tokenizer = Tokenizer::train(&[text], config.vocabulary)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))?;
     let model = Model::random(config, parameters.seed).map_err(|error| Stop::internal(&error))?;
     Ok((model, tokenizer))

@@ -11,7 +11,7 @@ use posthuman_jobs::engine::local::{
 };
 use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault};
-use posthuman_lm::{Gpt2Config, Model, Tokenizer};
+use posthuman_lm::{Config, Model, Tokenizer};
 use posthuman_types::{
     Architecture, Commitment, EvaluateParameters, InferParameters, Input, InputManifest, JobId, JobSpec,
     Limits, ObjectId, Operation, Parameters, Publication, TrainParameters, keccak256,
@@ -128,7 +128,7 @@ impl Bench {
 pub fn small_model() -> (Model, Tokenizer) {
     let tokenizer = Tokenizer::train(&[&text(9, 300)], 300).unwrap();
     (
-        Model::random(Gpt2Config::new(300, 16, 16, 1, 2).unwrap(), 1).unwrap(),
+        Model::random(Config::gpt2(300, 16, 16, 1, 2).unwrap(), 1).unwrap(),
         tokenizer,
     )
 }

@@ -9,12 +9,14 @@
 //! 4. **Work is split** by fixed sizes, and what is summed across pieces is summed in the order of the pieces.
 //! 5. **exp** is our own polynomial ([`math::exp`]), made of separate multiplications and additions; everything else
 //!    is IEEE arithmetic, or `libm` where speed does not matter. No platform function is called.
+//!    Cosines and sines are `libm`'s in f64, rounded once, and kept in tables ([`rotary::Turns`]).
 //! 6. Vectorisation is the compiler's, over independent elements; Rust never reorders or fuses floating point by
 //!    itself, so instruction sets only differ in speed.
 //!
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 
 pub(crate) mod elementwise;
+pub(crate) mod gather;
 pub(crate) mod instructions;
 pub(crate) mod loss;
 pub(crate) mod math;
@@ -24,7 +26,10 @@ pub(crate) mod norm;
 pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;
+pub(crate) mod rms_norm;
+pub(crate) mod rotary;
 pub(crate) mod softmax;
+pub(crate) mod swiglu;
 
 pub(crate) use matmul::{Matrix, Start, Work, multiply};
 pub(crate) use reduce::LANES;

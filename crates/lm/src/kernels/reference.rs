@@ -99,3 +99,40 @@ pub(crate) fn layer_norm(row: &[f32], weight: &[f32], bias: &[f32], epsilon: f32
         .collect();
     (normed, mean, scale)
 }
+
+/// Root-mean-square normalisation of one row: the result and the reciprocal root.
+pub(crate) fn rms_norm(row: &[f32], weight: &[f32], epsilon: f32) -> (Vec<f32>, f32) {
+    let inverse = 1.0 / (sum(row, |value| value * value) / row.len() as f32 + epsilon).sqrt();
+    (
+        row.iter().zip(weight).map(|(x, w)| x * inverse * w).collect(),
+        inverse,
+    )
+}
+
+/// The gradient of a row's input, given that of its output.
+pub(crate) fn rms_norm_backward(upper: &[f32], row: &[f32], weight: &[f32], inverse: f32) -> Vec<f32> {
+    let products: Vec<f32> = (0..row.len())
+        .map(|index| upper[index] * weight[index] * (row[index] * inverse))
+        .collect();
+    let mean = sum(&products, |value| value) / row.len() as f32;
+    (0..row.len())
+        .map(|index| inverse * (upper[index] * weight[index] - row[index] * inverse * mean))
+        .collect()
+}
+
+/// One head's row turned by the angles of a position.
+pub(crate) fn rotate(row: &[f32], frequencies: &[f64], factor: f64, position: usize, sign: f32) -> Vec<f32> {
+    let half = frequencies.len();
+    (0..2 * half)
+        .map(|index| {
+            let angle = position as f64 * frequencies[index % half];
+            let cosine = (libm::cos(angle) * factor) as f32;
+            let sine = (libm::sin(angle) * factor) as f32 * sign;
+            if index < half {
+                row[index] * cosine - row[index + half] * sine
+            } else {
+                row[index] * cosine + row[index - half] * sine
+            }
+        })
+        .collect()
+}

@@ -1,8 +1,10 @@
 //! What the forward pass keeps.
 
-use crate::config::Gpt2Config;
+use super::heads::Part;
+use crate::config::Config;
 use crate::kernels::memory::zeros;
 use crate::kernels::norm::RowScale;
+use crate::kernels::rotary::Turns;
 
 /// How many sequences of which length are processed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) struct Activations {
     pub final_scales: Vec<RowScale>,
     /// `[rows, width]`: what the head reads.
     pub final_normed: Vec<f32>,
+    /// The angles of the positions, where they are rotary.
+    pub turns: Option<Turns>,
     pub scratch: Scratch,
 }
 
@@ -37,84 +41,148 @@ pub(crate) struct BlockActivations {
     pub scales_1: Vec<RowScale>,
     /// `[rows, width]`
     pub normed_1: Vec<f32>,
+    /// What the heads' normalisations of queries and keys read, where there are any.
+    pub head_inputs: Option<[HeadInputs; 2]>,
     /// Head-major, each.
     pub queries: Vec<f32>,
     pub keys: Vec<f32>,
     pub values: Vec<f32>,
-    /// `[rows, width]`: what the heads found, side by side.
+    /// `[rows, query width]`: what the heads found, side by side.
     pub attended: Vec<f32>,
     /// `[rows, width]`: the residual stream between attention and MLP.
     pub middle: Vec<f32>,
     pub scales_2: Vec<RowScale>,
     /// `[rows, width]`
     pub normed_2: Vec<f32>,
-    /// `[rows, 4 × width]`: before the GELU, bias included.
+    /// `[rows, expanded width]`: before the activation, bias included.
     pub sums: Vec<f32>,
-    /// `[rows, 4 × width]`: after it.
+    /// `[rows, inner width]`: after it.
     pub activated: Vec<f32>,
+}
+
+/// Queries or keys, head-major, before the normalisation of each head.
+pub(crate) struct HeadInputs {
+    pub values: Vec<f32>,
+    pub scales: Vec<RowScale>,
 }
 
 /// Buffers that hold nothing from one step to the next.
 pub(crate) struct Scratch {
-    /// `[rows, 3 × width]`: queries, keys and values as they come from their product.
+    /// `[rows, joined width]`: queries, keys and values as they come from their product.
     pub projected: Vec<f32>,
-    /// `[rows, width]`: product before it joins the residual stream, or head-major results.
+    /// Product before it joins the residual stream, `[rows, width]`, or head-major results; as long as the longer.
     pub narrow: Vec<f32>,
 }
 
+/// The angles of so many positions, where the model has rotary ones.
+pub(crate) fn turns(config: &Config, positions: usize) -> Option<Turns> {
+    let rotary = config.rotary.as_ref()?;
+    let frequencies = rotary.frequencies(config.head_width);
+    Some(Turns::new(&frequencies, rotary.attention_factor(), positions))
+}
+
+/// Numbers that [`turns`] takes.
+pub(crate) fn turns_numbers(config: &Config, positions: usize) -> u64 {
+    match config.rotary {
+        Some(_) => Turns::numbers(config.head_width, positions),
+        None => 0,
+    }
+}
+
 impl Activations {
-    pub fn new(config: &Gpt2Config, shape: Shape, keep: bool) -> Self {
-        let (rows, width) = (shape.rows(), config.n_embd);
+    pub fn new(config: &Config, shape: Shape, keep: bool) -> Self {
+        let (rows, width) = (shape.rows(), config.width);
         let (streams, blocks) = if keep {
-            (config.n_layer + 1, config.n_layer)
+            (config.layers + 1, config.layers)
         } else {
             (2, 1)
         };
         Self {
             shape,
             residual: (0..streams).map(|_| zeros(rows * width)).collect(),
-            blocks: (0..blocks).map(|_| BlockActivations::new(rows, width)).collect(),
+            blocks: (0..blocks).map(|_| BlockActivations::new(config, rows)).collect(),
             final_scales: vec![[0.0; 2]; rows],
             final_normed: zeros(rows * width),
-            scratch: Scratch::new(rows, width),
+            turns: turns(config, shape.length),
+            scratch: Scratch::new(config, rows),
         }
     }
 
     /// Numbers that [`new`](Self::new) allocates, for the memory estimates.
-    pub fn numbers(config: &Gpt2Config, shape: Shape, keep: bool) -> u64 {
-        let blocks = if keep { config.n_layer as u64 } else { 1 };
-        let (rows, width) = (shape.rows() as u64, config.n_embd as u64);
-        // Per row: a block keeps 15 widths and two scales of two numbers; the residual stream has one width for each
-        // block and one more; then what the head reads with its scale, and the scratch.
-        let kept = blocks * (16 * width + 4) + width;
-        rows * (kept + width + 2 + 4 * width)
+    pub fn numbers(config: &Config, shape: Shape, keep: bool) -> u64 {
+        let blocks = if keep { config.layers as u64 } else { 1 };
+        let (rows, width) = (shape.rows() as u64, config.width as u64);
+        // The residual stream has one width for each block and one more; the head reads one, with its scale.
+        let streams = (blocks + 1) * width;
+        rows * (blocks * BlockActivations::numbers(config) + streams + width + 2 + Scratch::numbers(config))
+            + turns_numbers(config, shape.length)
     }
 }
 
 impl BlockActivations {
-    fn new(rows: usize, width: usize) -> Self {
-        let row = || zeros(rows * width);
+    fn new(config: &Config, rows: usize) -> Self {
+        let row = |width: usize| zeros(rows * width);
         Self {
             scales_1: vec![[0.0; 2]; rows],
-            normed_1: row(),
-            queries: row(),
-            keys: row(),
-            values: row(),
-            attended: row(),
-            middle: row(),
+            normed_1: row(config.width),
+            head_inputs: HeadInputs::pair(config, rows),
+            queries: row(config.query_width()),
+            keys: row(config.key_value_width()),
+            values: row(config.key_value_width()),
+            attended: row(config.query_width()),
+            middle: row(config.width),
             scales_2: vec![[0.0; 2]; rows],
-            normed_2: row(),
-            sums: zeros(rows * 4 * width),
-            activated: zeros(rows * 4 * width),
+            normed_2: row(config.width),
+            sums: row(config.expanded_width()),
+            activated: row(config.inner_width),
+        }
+    }
+
+    /// Numbers for each row.
+    fn numbers(config: &Config) -> u64 {
+        let attention = 2 * config.query_width() + 2 * config.key_value_width();
+        let mlp = config.expanded_width() + config.inner_width;
+        (3 * config.width + attention + mlp + 4) as u64 + HeadInputs::numbers(config)
+    }
+}
+
+impl HeadInputs {
+    /// Those of queries and of keys, where the model normalises them.
+    pub fn pair(config: &Config, rows: usize) -> Option<[Self; 2]> {
+        let inputs = |heads: usize| Self {
+            values: zeros(rows * heads * config.head_width),
+            scales: vec![[0.0; 2]; rows * heads],
+        };
+        config
+            .head_norm
+            .then(|| [config.heads, config.key_value_heads].map(inputs))
+    }
+
+    /// That of a part, where it has one.
+    pub fn of(pair: &mut Option<[Self; 2]>, part: Part) -> Option<&mut Self> {
+        pair.as_mut()?.get_mut(part as usize)
+    }
+
+    /// Numbers of a pair for each row.
+    pub fn numbers(config: &Config) -> u64 {
+        if config.head_norm {
+            ((config.heads + config.key_value_heads) * (config.head_width + 2)) as u64
+        } else {
+            0
         }
     }
 }
 
 impl Scratch {
-    pub fn new(rows: usize, width: usize) -> Self {
+    pub fn new(config: &Config, rows: usize) -> Self {
         Self {
-            projected: zeros(rows * 3 * width),
-            narrow: zeros(rows * width),
+            projected: zeros(rows * config.joined_width()),
+            narrow: zeros(rows * config.width.max(config.query_width())),
         }
+    }
+
+    /// Numbers for each row.
+    pub fn numbers(config: &Config) -> u64 {
+        (config.joined_width() + config.width.max(config.query_width())) as u64
     }
 }

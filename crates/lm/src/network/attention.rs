@@ -1,10 +1,11 @@
-//! Causal attention of one head, forward and backward, in blocks of queries: no length × length matrix is ever held.
+//! Causal attention, forward and backward, one head at a time and in blocks of queries: no length × length matrix is
+//! ever held.
 
 use std::cell::Cell;
 
 use rayon::prelude::*;
 
-use super::activations::Shape;
+use crate::config::Config;
 use crate::kernels::softmax::{causal_softmax, softmax_backward};
 use crate::kernels::{Matrix, Start, Work, multiply};
 
@@ -17,23 +18,106 @@ thread_local! {
 }
 
 /// Lends the thread's scratch for the work on one head.
-pub(crate) fn with_scratch(work: impl FnOnce(&mut [Vec<f32>; 2])) {
+fn with_scratch(work: impl FnOnce(&mut [Vec<f32>; 2])) {
     let mut scratch = SCRATCH.take();
     work(&mut scratch);
     SCRATCH.set(scratch);
 }
 
 /// The scores' factor: 1/√(head width).
-pub(crate) fn score_scale(head_width: usize) -> f32 {
+fn score_scale(head_width: usize) -> f32 {
     1.0 / (head_width as f32).sqrt()
+}
+
+/// Attention of all heads of all sequences, head-major: `queries` `[heads, new, head width]` are at positions `first`..
+/// and see `keys` and `values` `[heads / group, room, head width]`; each of those serves `group` heads of queries.
+pub(crate) fn attend_all(
+    output: &mut [f32],
+    [queries, keys, values]: [&[f32]; 3],
+    size: HeadSize,
+    first: usize,
+) {
+    let HeadSize {
+        width,
+        group,
+        new,
+        room,
+    } = size;
+    let room = room * width;
+    let heads = output
+        .par_chunks_mut(new * width)
+        .zip(queries.par_chunks(new * width));
+    heads.enumerate().for_each(|(head, (output, queries))| {
+        let seen = head / group * room..(head / group + 1) * room;
+        let (keys, values) = (&keys[seen.clone()], &values[seen]);
+        with_scratch(|[scores, _]| attend(output, queries, keys, values, width, first, scores));
+    });
+}
+
+/// The backward pass of [`attend_all`] from position 0 and without spare room, given the gradient of its output. The
+/// gradients of keys and values add up over the heads that they serve, in order.
+pub(crate) fn attend_all_backward(
+    gradients: HeadGradients<'_>,
+    output_gradient: &[f32],
+    [queries, keys, values]: [&[f32]; 3],
+    size: HeadSize,
+) {
+    let (head, group) = (size.new * size.width, size.group * size.new * size.width);
+    let targets = gradients
+        .keys
+        .par_chunks_mut(head)
+        .zip(gradients.values.par_chunks_mut(head))
+        .zip(gradients.queries.par_chunks_mut(group));
+    let inputs = queries
+        .par_chunks(group)
+        .zip(keys.par_chunks(head))
+        .zip(values.par_chunks(head));
+    let tasks = targets.zip(inputs).zip(output_gradient.par_chunks(group));
+    tasks.for_each(|((((dk, dv), dq), ((q, k), v)), upper)| {
+        dk.fill(0.0);
+        dv.fill(0.0);
+        let heads = dq.chunks_mut(head).zip(q.chunks(head)).zip(upper.chunks(head));
+        for ((dq, q), upper) in heads {
+            let gradients = HeadGradients {
+                queries: dq,
+                keys: dk,
+                values: dv,
+            };
+            with_scratch(|[scores, slopes]| {
+                attend_backward(gradients, upper, [q, k, v], size.width, [scores, slopes]);
+            });
+        }
+    });
+}
+
+/// The size of each head, and how many heads of queries share one of keys.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeadSize {
+    pub width: usize,
+    pub group: usize,
+    /// Rows of queries.
+    pub new: usize,
+    /// Rows of keys and values that there is room for.
+    pub room: usize,
+}
+
+impl HeadSize {
+    pub fn new(config: &Config, new: usize, room: usize) -> Self {
+        Self {
+            width: config.head_width,
+            group: config.heads / config.key_value_heads,
+            new,
+            room,
+        }
+    }
 }
 
 /// Attention of one head: `queries` `[new, head width]` are at positions `first`.. and see `keys` and `values`
 /// `[at least first + new, head width]` up to their own position.
 ///
 /// A row's bits do not depend on the rows beside it: what it does not see has probability 0, which adds nothing to a
-/// chain. (It may turn −0 into +0; [`merge_heads`] does that to every result.)
-pub(crate) fn attend(
+/// chain. (It may turn −0 into +0; `merge_heads` does that to every result.)
+fn attend(
     output: &mut [f32],
     queries: &[f32],
     keys: &[f32],
@@ -57,24 +141,22 @@ pub(crate) fn attend(
     }
 }
 
-/// One head's buffers in the backward pass: gradients of queries, keys and values, to be filled.
+/// Gradients of queries, keys and values.
 pub(crate) struct HeadGradients<'a> {
     pub queries: &'a mut [f32],
     pub keys: &'a mut [f32],
     pub values: &'a mut [f32],
 }
 
-/// The backward pass of [`attend`] from position 0, given the gradient of its output. The probabilities are computed
-/// again.
-pub(crate) fn attend_backward(
+/// The backward pass of [`attend`] from position 0, given the gradient of its output: stores the gradient of the queries
+/// and adds those of keys and values. The probabilities are computed again.
+fn attend_backward(
     gradients: HeadGradients<'_>,
     output_gradient: &[f32],
     [queries, keys, values]: [&[f32]; 3],
     head_width: usize,
     [scores, slopes]: [&mut Vec<f32>; 2],
 ) {
-    gradients.keys.fill(0.0);
-    gradients.values.fill(0.0);
     let block = QUERIES * head_width;
     let blocks = gradients
         .queries
@@ -113,51 +195,6 @@ pub(crate) fn attend_backward(
             Work::Alone,
         );
     }
-}
-
-/// Lays head-major results side by side: `[rows, width]`.
-pub(crate) fn merge_heads(output: &mut [f32], heads: &[f32], shape: Shape, width: usize, head_width: usize) {
-    let count = width / head_width;
-    output
-        .par_chunks_mut(width)
-        .enumerate()
-        .with_min_len(32)
-        .for_each(|(row, output)| {
-            let (sequence, position) = (row / shape.length, row % shape.length);
-            for (head, output) in output.chunks_exact_mut(head_width).enumerate() {
-                let start = ((sequence * count + head) * shape.length + position) * head_width;
-                for (value, &found) in output.iter_mut().zip(&heads[start..]) {
-                    // −0 becomes +0: see `attend`.
-                    *value = found + 0.0;
-                }
-            }
-        });
-}
-
-/// Takes one part (0 queries, 1 keys, 2 values) of `projected` `[rows, 3 × width]`, adds its bias, head-major.
-pub(crate) fn split_heads(
-    heads: &mut [f32],
-    projected: &[f32],
-    bias: &[f32],
-    part: usize,
-    shape: Shape,
-    head_width: usize,
-) {
-    let width = bias.len() / 3;
-    let count = width / head_width;
-    heads
-        .par_chunks_mut(shape.length * head_width)
-        .enumerate()
-        .for_each(|(index, head)| {
-            let (sequence, column) = (index / count, part * width + (index % count) * head_width);
-            let bias = &bias[column..column + head_width];
-            for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
-                let row = &projected[(sequence * shape.length + position) * 3 * width + column..];
-                for ((value, x), b) in values.iter_mut().zip(row).zip(bias) {
-                    *value = x + b;
-                }
-            }
-        });
 }
 
 /// Probabilities of a block of queries at positions `start`.. over the keys up to the last of them.

@@ -1,27 +1,31 @@
 //! The backward pass, written by hand: every gradient is added to a flat allocation laid out as the parameters.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::activations::{Activations, BlockActivations, Shape};
-use super::attention::{HeadGradients, attend_backward, with_scratch};
-use super::block::at;
-use crate::config::Gpt2Config;
+use super::attention::{HeadGradients, HeadSize, attend_all_backward};
+use super::block::{at, matrix};
+use super::heads::{Part, join_parts, unmerge_heads};
+use crate::config::Config;
 use crate::kernels::memory::zeros;
 use crate::kernels::norm::{RowScale, layer_norm_backward, layer_norm_parameters_backward};
 use crate::kernels::reduce::add_column_sums;
+use crate::kernels::rms_norm::{rms_norm_backward, rms_norm_backward_in_place, rms_norm_weight_backward};
+use crate::kernels::rotary::{Direction, Turns, rotate};
+use crate::kernels::swiglu::swiglu_backward;
 use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
-use crate::layout::{BlockRanges, Layout};
+use crate::layout::{Activation, BlockPlaces, Layout, Linear, Norm, Order};
 
 /// Buffers of the backward pass, allocated once.
 pub(crate) struct BackwardBuffers {
     /// `[rows, width]`: gradient of the residual stream.
     stream: Vec<f32>,
-    /// `[rows, width]`: gradient of what a product read; before, of what the head read.
-    pub narrow: Vec<f32>,
-    /// `[rows, 4 × width]`: gradient inside the MLP, or of the joined queries, keys and values.
+    /// Gradient of what a product read: `[rows, width]`, or what the heads found side by side; as long as the longer.
+    narrow: Vec<f32>,
+    /// `[rows, expanded width]` inside the MLP, or `[rows, joined width]`; as long as the longer.
     wide: Vec<f32>,
+    /// `[rows, inner width]`: gradient of what a SwiGLU gave; a GELU's turns into that of what it read in place.
+    activated: Vec<f32>,
     /// Head-major, each.
     heads: Vec<f32>,
     queries: Vec<f32>,
@@ -30,29 +34,57 @@ pub(crate) struct BackwardBuffers {
 }
 
 impl BackwardBuffers {
-    pub fn new(config: &Gpt2Config, shape: Shape) -> Self {
-        let row = || zeros(shape.rows() * config.n_embd);
+    pub fn new(config: &Config, shape: Shape) -> Self {
+        let row = |width: usize| zeros(shape.rows() * width);
+        let [narrow, wide, activated] = Self::widths(config);
         Self {
-            stream: row(),
-            narrow: row(),
-            wide: zeros(4 * shape.rows() * config.n_embd),
-            heads: row(),
-            queries: row(),
-            keys: row(),
-            values: row(),
+            stream: row(config.width),
+            narrow: row(narrow),
+            wide: row(wide),
+            activated: row(activated),
+            heads: row(config.query_width()),
+            queries: row(config.query_width()),
+            keys: row(config.key_value_width()),
+            values: row(config.key_value_width()),
         }
     }
 
     /// Numbers that [`new`](Self::new) allocates.
-    pub fn numbers(config: &Gpt2Config, shape: Shape) -> u64 {
-        10 * (shape.rows() * config.n_embd) as u64
+    pub fn numbers(config: &Config, shape: Shape) -> u64 {
+        let heads = 2 * (config.query_width() + config.key_value_width());
+        let others: usize = Self::widths(config).iter().sum();
+        (shape.rows() * (config.width + others + heads)) as u64
+    }
+
+    /// The gradient of `final_normed`, which the head leaves for the backward pass.
+    pub fn final_gradient(&mut self) -> &mut [f32] {
+        &mut self.narrow[..self.stream.len()]
+    }
+
+    /// Widths of `narrow`, `wide` and `activated`.
+    fn widths(config: &Config) -> [usize; 3] {
+        let activated = config.expanded_width() - config.inner_width;
+        [
+            config.width.max(config.query_width()),
+            config.expanded_width().max(config.joined_width()),
+            activated,
+        ]
     }
 }
 
-/// Adds to `gradients` those of all parameters but the head's part, given in `buffers.narrow` the gradient of
+/// What all parts of the backward pass read and write.
+struct Pass<'a> {
+    config: &'a Config,
+    parameters: &'a [f32],
+    gradients: &'a mut [f32],
+    shape: Shape,
+    turns: Option<&'a Turns>,
+}
+
+/// Adds to `gradients` those of all parameters but the head's part, given in `buffers.final_gradient()` the gradient of
 /// `final_normed` and the activations that a forward pass over `tokens` kept. Runs in the current pool.
 pub(crate) fn backward(
-    config: &Gpt2Config,
+    config: &Config,
     layout: &Layout,
     parameters: &[f32],
     tokens: &[u32],
@@ -60,255 +92,142 @@ pub(crate) fn backward(
     gradients: &mut [f32],
     buffers: &mut BackwardBuffers,
 ) {
-    let shape = activations.shape;
+    let mut pass = Pass {
+        config,
+        parameters,
+        gradients,
+        shape: activations.shape,
+        turns: activations.turns.as_ref(),
+    };
     buffers.stream.fill(0.0);
-    let norm = NormPlace {
-        weight: &layout.ln_f_weight,
-        bias: &layout.ln_f_bias,
-    };
-    let last = &activations.residual[config.n_layer];
-    norm_backward(
-        buffers,
-        norm,
-        parameters,
-        gradients,
-        last,
-        &activations.final_scales,
-    );
-    for (index, ranges) in layout.blocks.iter().enumerate().rev() {
+    let last = &activations.residual[config.layers];
+    pass.norm(buffers, &layout.last_norm, last, &activations.final_scales);
+    for (index, places) in layout.blocks.iter().enumerate().rev() {
         let (kept, input) = (&activations.blocks[index], &activations.residual[index]);
-        mlp_backward(parameters, ranges, kept, gradients, buffers);
-        attention_backward(config, parameters, ranges, shape, kept, gradients, buffers);
-        let norm = NormPlace {
-            weight: &ranges.ln_1_weight,
-            bias: &ranges.ln_1_bias,
+        pass.mlp(places, kept, buffers);
+        pass.attention(places, kept, buffers);
+        pass.norm(buffers, &places.norm_1, input, &kept.scales_1);
+    }
+    if let Some(positions) = &layout.positions {
+        let gradient = &mut gradients[positions.clone()];
+        add_positions(gradient, &buffers.stream, activations.shape, config.width);
+    }
+    let gradient = &mut gradients[layout.embedding.clone()];
+    add_tokens(gradient, &buffers.stream, tokens, config.width);
+}
+
+impl Pass<'_> {
+    /// From the gradient of a normalisation's output, in `narrow`, to its parameters' and its part of the stream's.
+    fn norm(&mut self, buffers: &mut BackwardBuffers, norm: &Norm, input: &[f32], scales: &[RowScale]) {
+        let BackwardBuffers { stream, narrow, .. } = buffers;
+        let upper = &narrow[..stream.len()];
+        match norm {
+            Norm::Layer { weight, bias } => {
+                // Weight and bias lie side by side in the layout.
+                let both = &mut self.gradients[weight.start..bias.end];
+                let (weights, biases) = both.split_at_mut(weight.len());
+                layer_norm_parameters_backward(weights, biases, upper, input, scales);
+                layer_norm_backward(stream, upper, input, scales, at(self.parameters, weight));
+            }
+            Norm::RootMeanSquare { weight } => {
+                rms_norm_weight_backward(&mut self.gradients[weight.clone()], upper, input, scales);
+                rms_norm_backward(stream, upper, input, scales, at(self.parameters, weight));
+            }
+        }
+    }
+
+    /// From the stream after the MLP to the stream before it.
+    fn mlp(&mut self, places: &BlockPlaces, kept: &BlockActivations, buffers: &mut BackwardBuffers) {
+        let BackwardBuffers {
+            stream,
+            narrow,
+            wide,
+            activated,
+            ..
+        } = buffers;
+        let sums = &mut wide[..kept.sums.len()];
+        match places.activation {
+            Activation::Gelu => {
+                self.linear(&places.mlp_out, sums, stream, &kept.activated);
+                elementwise::gelu_backward(sums, &kept.sums);
+            }
+            Activation::SwiGlu => {
+                self.linear(&places.mlp_out, activated, stream, &kept.activated);
+                swiglu_backward(sums, activated, &kept.sums, self.config.inner_width);
+            }
+        }
+        let normed = &mut narrow[..stream.len()];
+        self.linear(&places.mlp_in, normed, sums, &kept.normed_2);
+        self.norm(buffers, &places.norm_2, &kept.middle, &kept.scales_2);
+    }
+
+    /// From the stream after attention to the gradient of the first normalisation's output, in `narrow`.
+    fn attention(&mut self, places: &BlockPlaces, kept: &BlockActivations, buffers: &mut BackwardBuffers) {
+        let (config, shape) = (self.config, self.shape);
+        let BackwardBuffers {
+            stream,
+            narrow,
+            wide,
+            heads,
+            queries,
+            keys,
+            values,
+            ..
+        } = buffers;
+        let attended = &mut narrow[..kept.attended.len()];
+        self.linear(&places.attention_out, attended, stream, &kept.attended);
+        unmerge_heads(heads, attended, shape, config);
+        let gradients = HeadGradients {
+            queries,
+            keys,
+            values,
         };
-        norm_backward(buffers, norm, parameters, gradients, input, &kept.scales_1);
+        let inputs = [&kept.queries[..], &kept.keys, &kept.values];
+        let size = HeadSize::new(config, shape.length, shape.length);
+        attend_all_backward(gradients, heads, inputs, size);
+        self.heads(Part::Queries, queries, places, kept);
+        self.heads(Part::Keys, keys, places, kept);
+        let joined = &mut wide[..shape.rows() * config.joined_width()];
+        join_parts(joined, [queries, keys, values], shape, config);
+        let normed = &mut narrow[..stream.len()];
+        self.linear(&places.attention_in, normed, joined, &kept.normed_1);
     }
-    add_positions(
-        &mut gradients[layout.wpe.clone()],
-        &buffers.stream,
-        shape,
-        config.n_embd,
-    );
-    add_tokens(
-        &mut gradients[layout.wte.clone()],
-        &buffers.stream,
-        tokens,
-        config.n_embd,
-    );
-}
 
-#[derive(Clone, Copy)]
-struct NormPlace<'a> {
-    weight: &'a Range<usize>,
-    bias: &'a Range<usize>,
-}
-
-/// From the gradient of a normalisation's output, in `narrow`, to its parameters' and its part of the stream's.
-fn norm_backward(
-    buffers: &mut BackwardBuffers,
-    place: NormPlace<'_>,
-    parameters: &[f32],
-    gradients: &mut [f32],
-    input: &[f32],
-    scales: &[RowScale],
-) {
-    // Weight and bias lie side by side in the layout.
-    let (weights, biases) = gradients[place.weight.start..place.bias.end].split_at_mut(place.weight.len());
-    layer_norm_parameters_backward(weights, biases, &buffers.narrow, input, scales);
-    layer_norm_backward(
-        &mut buffers.stream,
-        &buffers.narrow,
-        input,
-        scales,
-        at(parameters, place.weight),
-    );
-}
-
-/// From the stream after the MLP to the stream before it.
-fn mlp_backward(
-    parameters: &[f32],
-    ranges: &BlockRanges,
-    kept: &BlockActivations,
-    gradients: &mut [f32],
-    buffers: &mut BackwardBuffers,
-) {
-    let width = ranges.ln_2_weight.len();
-    let projection = Projection {
-        weight: &ranges.mlp_proj_weight,
-        bias: &ranges.mlp_proj_bias,
-        inner: 4 * width,
-    };
-    projection.backward(
-        &mut buffers.wide,
-        &buffers.stream,
-        &kept.activated,
-        parameters,
-        gradients,
-    );
-    elementwise::gelu_backward(&mut buffers.wide, &kept.sums);
-    let projection = Projection {
-        weight: &ranges.c_fc_weight,
-        bias: &ranges.c_fc_bias,
-        inner: width,
-    };
-    projection.backward(
-        &mut buffers.narrow,
-        &buffers.wide,
-        &kept.normed_2,
-        parameters,
-        gradients,
-    );
-    let norm = NormPlace {
-        weight: &ranges.ln_2_weight,
-        bias: &ranges.ln_2_bias,
-    };
-    norm_backward(buffers, norm, parameters, gradients, &kept.middle, &kept.scales_2);
-}
-
-/// From the stream after attention to the gradient of the first normalisation's output, in `narrow`.
-fn attention_backward(
-    config: &Gpt2Config,
-    parameters: &[f32],
-    ranges: &BlockRanges,
-    shape: Shape,
-    kept: &BlockActivations,
-    gradients: &mut [f32],
-    buffers: &mut BackwardBuffers,
-) {
-    let (width, head_width) = (config.n_embd, config.head_width());
-    let projection = Projection {
-        weight: &ranges.attn_proj_weight,
-        bias: &ranges.attn_proj_bias,
-        inner: width,
-    };
-    projection.backward(
-        &mut buffers.narrow,
-        &buffers.stream,
-        &kept.attended,
-        parameters,
-        gradients,
-    );
-    unmerge(&mut buffers.heads, &buffers.narrow, shape, width, head_width);
-    let head = shape.length * head_width;
-    let targets = buffers
-        .queries
-        .par_chunks_mut(head)
-        .zip(buffers.keys.par_chunks_mut(head));
-    let targets = targets
-        .zip(buffers.values.par_chunks_mut(head))
-        .zip(buffers.heads.par_chunks(head));
-    let inputs = kept
-        .queries
-        .par_chunks(head)
-        .zip(kept.keys.par_chunks(head))
-        .zip(kept.values.par_chunks(head));
-    targets
-        .zip(inputs)
-        .for_each(|((((queries, keys), values), upper), ((q, k), v))| {
-            let gradients = HeadGradients {
-                queries,
-                keys,
-                values,
-            };
-            with_scratch(|[scores, slopes]| {
-                attend_backward(gradients, upper, [q, k, v], head_width, [scores, slopes]);
-            });
-        });
-    let joined = &mut buffers.wide[..shape.rows() * 3 * width];
-    join_parts(
-        joined,
-        [&buffers.queries, &buffers.keys, &buffers.values],
-        shape,
-        width,
-        head_width,
-    );
-    let projection = Projection {
-        weight: &ranges.c_attn_weight,
-        bias: &ranges.c_attn_bias,
-        inner: width,
-    };
-    projection.backward(&mut buffers.narrow, joined, &kept.normed_1, parameters, gradients);
-}
-
-/// output = input · weight + bias, with `weight` `[inner, outer]`.
-struct Projection<'a> {
-    weight: &'a Range<usize>,
-    bias: &'a Range<usize>,
-    inner: usize,
-}
-
-impl Projection<'_> {
-    /// Adds the gradients of weight and bias and stores that of the input.
-    fn backward(
-        &self,
-        input_gradient: &mut [f32],
-        upper: &[f32],
-        input: &[f32],
-        parameters: &[f32],
-        gradients: &mut [f32],
-    ) {
-        let outer = self.bias.len();
-        let rows = input.len() / self.inner;
-        add_column_sums(&mut gradients[self.bias.clone()], rows, |row, first, sums| {
-            for (sum, value) in sums.iter_mut().zip(&upper[row * outer + first..]) {
-                *sum += value;
-            }
-        });
-        let (x, upper) = (
-            Matrix::new(input, rows, self.inner),
-            Matrix::new(upper, rows, outer),
-        );
-        multiply(
-            &mut gradients[self.weight.clone()],
-            Start::Keep,
-            x.transposed(),
-            upper,
-            Work::Shared,
-        );
-        let weight = Matrix::new(at(parameters, self.weight), self.inner, outer);
-        multiply(
-            input_gradient,
-            Start::Zero,
-            upper,
-            weight.transposed(),
-            Work::Shared,
-        );
+    /// From the gradient of queries or keys as attention read them to that of the product, in place.
+    fn heads(&mut self, part: Part, gradient: &mut [f32], places: &BlockPlaces, kept: &BlockActivations) {
+        if let Some(turns) = self.turns {
+            rotate(gradient, turns, self.shape.length, 0, Direction::Backward);
+        }
+        let weight = places.head_norms.as_ref().and_then(|norms| part.of(norms));
+        let inputs = kept.head_inputs.as_ref().and_then(|pair| part.of(pair));
+        if let (Some(weight), Some(inputs)) = (weight, inputs) {
+            let (values, scales) = (&inputs.values, &inputs.scales);
+            rms_norm_weight_backward(&mut self.gradients[weight.clone()], gradient, values, scales);
+            rms_norm_backward_in_place(gradient, values, scales, at(self.parameters, weight));
+        }
     }
-}
 
-/// The inverse of `merge_heads`.
-fn unmerge(heads: &mut [f32], rows: &[f32], shape: Shape, width: usize, head_width: usize) {
-    let count = width / head_width;
-    heads
-        .par_chunks_mut(shape.length * head_width)
-        .enumerate()
-        .for_each(|(index, head)| {
-            let (sequence, column) = (index / count, (index % count) * head_width);
-            for (position, values) in head.chunks_exact_mut(head_width).enumerate() {
-                let start = (sequence * shape.length + position) * width + column;
-                values.copy_from_slice(&rows[start..start + head_width]);
-            }
-        });
-}
-
-/// The inverse of `split_heads` for all three parts: `[rows, 3 × width]`.
-fn join_parts(joined: &mut [f32], parts: [&[f32]; 3], shape: Shape, width: usize, head_width: usize) {
-    let count = width / head_width;
-    joined
-        .par_chunks_mut(3 * width)
-        .enumerate()
-        .with_min_len(32)
-        .for_each(|(row, joined)| {
-            let (sequence, position) = (row / shape.length, row % shape.length);
-            for (joined, part) in joined.chunks_exact_mut(width).zip(parts) {
-                for (head, values) in joined.chunks_exact_mut(head_width).enumerate() {
-                    let start = ((sequence * count + head) * shape.length + position) * head_width;
-                    values.copy_from_slice(&part[start..start + head_width]);
+    /// For output = input · matrix + bias: adds the gradients of matrix and bias and stores that of the input.
+    fn linear(&mut self, place: &Linear, input_gradient: &mut [f32], upper: &[f32], input: &[f32]) {
+        let Linear { inner, outer, .. } = *place;
+        let rows = input.len() / inner;
+        if let Some(bias) = &place.bias {
+            add_column_sums(&mut self.gradients[bias.clone()], rows, |row, first, sums| {
+                for (sum, value) in sums.iter_mut().zip(&upper[row * outer + first..]) {
+                    *sum += value;
                 }
-            }
-        });
+            });
+        }
+        let x = Matrix::new(input, rows, inner);
+        let upper = Matrix::new(upper, rows, outer);
+        let weight = &mut self.gradients[place.weight.clone()];
+        match place.order {
+            Order::InOut => multiply(weight, Start::Keep, x.transposed(), upper, Work::Shared),
+            Order::OutIn => multiply(weight, Start::Keep, upper.transposed(), x, Work::Shared),
+        }
+        let weight = matrix(self.parameters, place).transposed();
+        multiply(input_gradient, Start::Zero, upper, weight, Work::Shared);
+    }
 }
 
 /// Each position's gradient is summed over the sequences in order.
@@ -346,4 +265,34 @@ fn add_tokens(gradient: &mut [f32], stream: &[f32], tokens: &[u32], width: usize
                 }
             }
         });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::variants;
+
+    #[test]
+    fn buffers_allocate_what_is_counted() {
+        for config in variants() {
+            let shape = Shape { batch: 2, length: 3 };
+            let made = BackwardBuffers::new(&config, shape);
+            let all = [
+                &made.stream,
+                &made.narrow,
+                &made.wide,
+                &made.activated,
+                &made.heads,
+                &made.queries,
+                &made.keys,
+                &made.values,
+            ];
+            let allocated: usize = all.into_iter().map(Vec::len).sum();
+            assert_eq!(
+                BackwardBuffers::numbers(&config, shape),
+                allocated as u64,
+                "{config:?}"
+            );
+        }
+    }
 }

@@ -1,102 +1,199 @@
-//! The parts of a transformer block that treat every token by itself, shared by training and generation.
+//! A transformer block, forward: what training, evaluation and generation share.
 
 use std::ops::Range;
 
+use super::activations::{HeadInputs, Shape};
+use super::heads::{Part, split_heads};
+use crate::config::Config;
 use crate::kernels::norm::{RowScale, layer_norm};
-use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
-use crate::layout::BlockRanges;
+use crate::kernels::rms_norm::rms_norm;
+use crate::kernels::rotary::{Direction, Turns, rotate};
+use crate::kernels::swiglu::add_bias_swiglu;
+use crate::kernels::{Matrix, Start, Work, elementwise, gather, multiply};
+use crate::layout::{Activation, BlockPlaces, Layout, Linear, Norm, Order};
 
 /// The part of the parameters at a place.
 pub(crate) fn at<'a>(parameters: &'a [f32], range: &Range<usize>) -> &'a [f32] {
     &parameters[range.clone()]
 }
 
-/// target = input · weight, for `weight` `[inner, outer]`.
-pub(crate) fn project(target: &mut [f32], input: &[f32], weight: &[f32], inner: usize) {
-    let (rows, outer) = (input.len() / inner, weight.len() / inner);
+/// The matrix of a projection as `[inner, outer]`, however it is stored.
+pub(crate) fn matrix<'a>(parameters: &'a [f32], linear: &Linear) -> Matrix<'a> {
+    let weight = at(parameters, &linear.weight);
+    match linear.order {
+        Order::InOut => Matrix::new(weight, linear.inner, linear.outer),
+        Order::OutIn => Matrix::new(weight, linear.outer, linear.inner).transposed(),
+    }
+}
+
+/// target = input · matrix; the bias is left to who reads the target.
+pub(crate) fn project(target: &mut [f32], input: &[f32], parameters: &[f32], linear: &Linear) {
+    let rows = input.len() / linear.inner;
     multiply(
         target,
         Start::Zero,
-        Matrix::new(input, rows, inner),
-        Matrix::new(weight, inner, outer),
+        Matrix::new(input, rows, linear.inner),
+        matrix(parameters, linear),
         Work::Shared,
     );
 }
 
-/// Before attention: normalises the residual stream and projects it to queries, keys and values (bias not yet added).
-pub(crate) fn before_attention(
-    projected: &mut [f32],
-    normed: &mut [f32],
+/// Normalises each row of `input`.
+pub(crate) fn normalise(
+    output: &mut [f32],
     scales: &mut [RowScale],
     input: &[f32],
     parameters: &[f32],
-    ranges: &BlockRanges,
+    norm: &Norm,
     epsilon: f32,
 ) {
-    let weight = at(parameters, &ranges.ln_1_weight);
-    layer_norm(
-        normed,
-        scales,
-        input,
-        weight,
-        at(parameters, &ranges.ln_1_bias),
-        epsilon,
-    );
-    project(
-        projected,
-        normed,
-        at(parameters, &ranges.c_attn_weight),
-        weight.len(),
-    );
+    match norm {
+        Norm::Layer { weight, bias } => layer_norm(
+            output,
+            scales,
+            input,
+            at(parameters, weight),
+            at(parameters, bias),
+            epsilon,
+        ),
+        Norm::RootMeanSquare { weight } => {
+            rms_norm(output, scales, input, at(parameters, weight), epsilon);
+        }
+    }
 }
 
-/// Where [`after_attention`] writes; the names are those of `BlockActivations`.
+/// The residual stream before the first block: each token's row, and its position's where positions are learnt. Each of
+/// the sequences of `length` tokens begins at position `first`.
+pub(crate) fn embed(
+    stream: &mut [f32],
+    tokens: &[u32],
+    parameters: &[f32],
+    layout: &Layout,
+    length: usize,
+    first: usize,
+) {
+    let embedding = at(parameters, &layout.embedding);
+    match &layout.positions {
+        Some(positions) => {
+            let width = stream.len() / tokens.len();
+            let positions = &at(parameters, positions)[first * width..];
+            elementwise::embed(stream, tokens, embedding, positions, length);
+        }
+        None => gather::gather(stream, tokens, embedding),
+    }
+}
+
+/// One block: its options, its place in the parameters, and the angles of its positions.
+#[derive(Clone, Copy)]
+pub(crate) struct Block<'a> {
+    pub config: &'a Config,
+    pub parameters: &'a [f32],
+    pub places: &'a BlockPlaces,
+    pub turns: Option<&'a Turns>,
+}
+
+/// Where [`Block::after_attention`] writes; the names are those of `BlockActivations`.
 pub(crate) struct AfterAttention<'a> {
     pub middle: &'a mut [f32],
     pub scales_2: &'a mut [RowScale],
     pub normed_2: &'a mut [f32],
     pub sums: &'a mut [f32],
     pub activated: &'a mut [f32],
+    /// `[rows, width]`
     pub narrow: &'a mut [f32],
 }
 
-/// After attention: its projection joins the residual stream, then the MLP's does.
-pub(crate) fn after_attention(
-    output: &mut [f32],
-    buffers: AfterAttention<'_>,
-    input: &[f32],
-    attended: &[f32],
-    parameters: &[f32],
-    ranges: &BlockRanges,
-    epsilon: f32,
-) {
-    let AfterAttention {
-        middle,
-        scales_2,
-        normed_2,
-        sums,
-        activated,
-        narrow,
-    } = buffers;
-    let weight = at(parameters, &ranges.ln_2_weight);
-    let width = weight.len();
-    project(narrow, attended, at(parameters, &ranges.attn_proj_weight), width);
-    elementwise::add_residual(middle, input, narrow, at(parameters, &ranges.attn_proj_bias));
-    layer_norm(
-        normed_2,
-        scales_2,
-        middle,
-        weight,
-        at(parameters, &ranges.ln_2_bias),
-        epsilon,
-    );
-    project(sums, normed_2, at(parameters, &ranges.c_fc_weight), width);
-    elementwise::add_bias_gelu(sums, activated, at(parameters, &ranges.c_fc_bias));
-    project(
-        narrow,
-        activated,
-        at(parameters, &ranges.mlp_proj_weight),
-        4 * width,
-    );
-    elementwise::add_residual(output, middle, narrow, at(parameters, &ranges.mlp_proj_bias));
+impl Block<'_> {
+    /// Normalises the residual stream and projects it to queries, keys and values side by side, without biases.
+    pub fn before_attention(
+        &self,
+        projected: &mut [f32],
+        normed: &mut [f32],
+        scales: &mut [RowScale],
+        input: &[f32],
+    ) {
+        let norm = &self.places.norm_1;
+        normalise(normed, scales, input, self.parameters, norm, self.config.epsilon);
+        project(projected, normed, self.parameters, &self.places.attention_in);
+    }
+
+    /// Takes queries, keys or values out of `projected`, head-major: adds their bias, then normalises and rotates them
+    /// where the model does so. What a normalisation reads is left in `inputs`. The rows of each sequence are at
+    /// positions `first`..
+    pub fn take_heads(
+        &self,
+        heads: &mut [f32],
+        inputs: Option<&mut HeadInputs>,
+        projected: &[f32],
+        part: Part,
+        shape: Shape,
+        first: usize,
+    ) {
+        let bias = self.places.attention_in.bias.as_ref();
+        let bias = bias.map(|range| at(self.parameters, range));
+        let columns = part.columns(self.config);
+        let weight = self.places.head_norms.as_ref().and_then(|norms| part.of(norms));
+        match (weight, inputs) {
+            (Some(weight), Some(inputs)) => {
+                split_heads(&mut inputs.values, projected, bias, columns, shape.length);
+                let weight = at(self.parameters, weight);
+                rms_norm(
+                    heads,
+                    &mut inputs.scales,
+                    &inputs.values,
+                    weight,
+                    self.config.epsilon,
+                );
+            }
+            _ => split_heads(heads, projected, bias, columns, shape.length),
+        }
+        if let Some(turns) = self.turns.filter(|_| part != Part::Values) {
+            rotate(heads, turns, shape.length, first, Direction::Forward);
+        }
+    }
+
+    /// The projection of what attention found joins the residual stream, then the MLP's does.
+    pub fn after_attention(
+        &self,
+        output: &mut [f32],
+        buffers: AfterAttention<'_>,
+        input: &[f32],
+        attended: &[f32],
+    ) {
+        let AfterAttention {
+            middle,
+            scales_2,
+            normed_2,
+            sums,
+            activated,
+            narrow,
+        } = buffers;
+        let (parameters, places) = (self.parameters, self.places);
+        project(narrow, attended, parameters, &places.attention_out);
+        self.add_residual(middle, input, narrow, &places.attention_out);
+        normalise(
+            normed_2,
+            scales_2,
+            middle,
+            parameters,
+            &places.norm_2,
+            self.config.epsilon,
+        );
+        project(sums, normed_2, parameters, &places.mlp_in);
+        let bias = places.mlp_in.bias.as_ref().map(|range| at(parameters, range));
+        match (places.activation, bias) {
+            (Activation::Gelu, Some(bias)) => elementwise::add_bias_gelu(sums, activated, bias),
+            (_, bias) => add_bias_swiglu(sums, activated, bias, self.config.inner_width),
+        }
+        project(narrow, activated, parameters, &places.mlp_out);
+        self.add_residual(output, middle, narrow, &places.mlp_out);
+    }
+
+    /// output = residual + (sums + bias of the projection)
+    fn add_residual(&self, output: &mut [f32], residual: &[f32], sums: &[f32], linear: &Linear) {
+        match &linear.bias {
+            Some(bias) => elementwise::add_residual(output, residual, sums, at(self.parameters, bias)),
+            None => gather::add(output, residual, sums),
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! The network as functions of flat parameters: forward, backward, and forward with a cache.
 //!
+//! There is one decoder for all families: what differs between them are options of `Config`, and the places of tensors
+//! in `Layout`, which say which normalisation, bias and activation a block has.
+//!
 //! Activations are row-major `[tokens, width]`; queries, keys and values are head-major
 //! `[sequences, heads, length, head width]`, so that one head of one sequence is contiguous.
 
@@ -9,6 +12,7 @@ mod backward;
 mod block;
 mod forward;
 mod head;
+mod heads;
 mod session;
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
 //! The forward pass with a cache of keys and values, for generation.
 
-use rayon::prelude::*;
-
-use super::activations::{Scratch, Shape};
-use super::attention::{attend, merge_heads, split_heads, with_scratch};
-use super::block::{AfterAttention, after_attention, at, before_attention};
-use crate::kernels::norm::{RowScale, layer_norm};
-use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
+use super::activations::{HeadInputs, Scratch, Shape, turns, turns_numbers};
+use super::attention::{HeadSize, attend_all};
+use super::block::{AfterAttention, Block, at, embed, normalise};
+use super::heads::{Part, merge_heads};
+use crate::config::Config;
+use crate::kernels::norm::RowScale;
+use crate::kernels::rotary::Turns;
+use crate::kernels::{Matrix, Start, Work, multiply};
 use crate::model::Model;
 
 /// A sequence in progress: the keys and values of what it has read.
@@ -17,16 +18,17 @@ pub(crate) struct Session<'a> {
     capacity: usize,
     /// Tokens read so far.
     position: usize,
-    /// Per block, keys and values `[heads, capacity, head width]`.
+    /// Per block, keys and values `[key-value heads, capacity, head width]`.
     cache: Vec<[Vec<f32>; 2]>,
+    turns: Option<Turns>,
 }
 
 impl<'a> Session<'a> {
     /// A session that will read at most `capacity` tokens, which is no more than the model's context.
     pub fn new(model: &'a Model, capacity: usize) -> Self {
         let config = model.config();
-        let size = capacity * config.n_embd;
-        let cache = (0..config.n_layer)
+        let size = capacity * config.key_value_width();
+        let cache = (0..config.layers)
             .map(|_| [vec![0.0; size], vec![0.0; size]])
             .collect();
         Self {
@@ -34,12 +36,21 @@ impl<'a> Session<'a> {
             capacity,
             position: 0,
             cache,
+            turns: turns(config, capacity),
         }
     }
 
-    /// Numbers that the cache of a session takes.
-    pub fn numbers(config: &crate::Gpt2Config, capacity: usize) -> u64 {
-        2 * (config.n_layer * config.n_embd * capacity) as u64
+    /// Numbers that a session takes.
+    pub fn numbers(config: &Config, capacity: usize) -> u64 {
+        2 * (config.layers * config.key_value_width() * capacity) as u64 + turns_numbers(config, capacity)
+    }
+
+    /// Numbers that reading so many tokens at once takes besides.
+    pub fn reading_numbers(config: &Config, rows: usize) -> u64 {
+        let mlp = config.expanded_width() + config.inner_width;
+        let row = 4 * config.width + 2 + 2 * config.query_width() + mlp;
+        rows as u64 * (row as u64 + HeadInputs::numbers(config) + Scratch::numbers(config))
+            + (config.vocabulary + config.width) as u64
     }
 
     /// Reads tokens (at least one, and no more than fit) and gives the logits after the last of them. Runs in the
@@ -47,31 +58,32 @@ impl<'a> Session<'a> {
     pub fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
         let (config, layout, parameters) =
             (self.model.config(), self.model.layout(), self.model.parameters());
-        let (rows, width) = (tokens.len(), config.n_embd);
-        let mut buffers = Buffers::new(rows, width);
-        let embedding = at(parameters, &layout.wte);
-        let positions = &at(parameters, &layout.wpe)[self.position * width..];
-        elementwise::embed(&mut buffers.stream, tokens, embedding, positions, rows);
-        for block in 0..config.n_layer {
+        let (rows, width) = (tokens.len(), config.width);
+        let mut buffers = Buffers::new(config, rows);
+        embed(
+            &mut buffers.stream,
+            tokens,
+            parameters,
+            layout,
+            rows,
+            self.position,
+        );
+        for block in 0..config.layers {
             self.run_block(block, rows, &mut buffers);
         }
         self.position += rows;
         let last = &buffers.stream[(rows - 1) * width..];
-        let (weight, bias) = (
-            at(parameters, &layout.ln_f_weight),
-            at(parameters, &layout.ln_f_bias),
-        );
         let mut normed = vec![0.0; width];
-        layer_norm(
+        normalise(
             &mut normed,
             &mut [[0.0; 2]],
             last,
-            weight,
-            bias,
-            config.layer_norm_epsilon,
+            parameters,
+            &layout.last_norm,
+            config.epsilon,
         );
-        let mut logits = vec![0.0; config.vocab_size];
-        let head = Matrix::new(embedding, config.vocab_size, width).transposed();
+        let mut logits = vec![0.0; config.vocabulary];
+        let head = Matrix::new(at(parameters, &layout.head), config.vocabulary, width).transposed();
         multiply(
             &mut logits,
             Start::Zero,
@@ -82,65 +94,79 @@ impl<'a> Session<'a> {
         logits
     }
 
-    fn run_block(&mut self, block: usize, rows: usize, buffers: &mut Buffers) {
-        let (config, parameters) = (self.model.config(), self.model.parameters());
-        let ranges = &self.model.layout().blocks[block];
-        let (head_width, epsilon) = (config.head_width(), config.layer_norm_epsilon);
-        let Buffers {
-            stream,
-            output,
-            normed,
-            scales,
-            queries,
-            attended,
-            middle,
-            sums,
-            activated,
-            scratch,
-        } = buffers;
-        let Scratch { projected, narrow } = scratch;
-        before_attention(projected, normed, scales, stream, parameters, ranges, epsilon);
-        let shape = Shape {
-            batch: 1,
-            length: rows,
+    fn run_block(&mut self, index: usize, rows: usize, buffers: &mut Buffers) {
+        let config = self.model.config();
+        let block = Block {
+            config,
+            parameters: self.model.parameters(),
+            places: &self.model.layout().blocks[index],
+            turns: self.turns.as_ref(),
         };
-        let bias = at(parameters, &ranges.c_attn_bias);
-        split_heads(queries, projected, bias, 0, shape, head_width);
-        let head = self.capacity * head_width;
-        let new = self.position * head_width..(self.position + rows) * head_width;
-        for (part, cache) in self.cache[block].iter_mut().enumerate() {
-            // `narrow` is free here: the new keys or values pass through it into their places.
-            split_heads(narrow, projected, bias, part + 1, shape, head_width);
-            for (cache, fresh) in cache
-                .chunks_exact_mut(head)
-                .zip(narrow.chunks_exact(rows * head_width))
-            {
-                cache[new.clone()].copy_from_slice(fresh);
-            }
-        }
-        let [keys, values] = &self.cache[block];
-        let first = self.position;
-        let inputs = queries
-            .par_chunks(rows * head_width)
-            .zip(keys.par_chunks(head))
-            .zip(values.par_chunks(head));
-        narrow.par_chunks_mut(rows * head_width).zip(inputs).for_each(
-            |(output, ((queries, keys), values))| {
-                with_scratch(|[scores, _]| attend(output, queries, keys, values, head_width, first, scores));
-            },
+        block.before_attention(
+            &mut buffers.scratch.projected,
+            &mut buffers.normed,
+            &mut buffers.scales,
+            &buffers.stream,
         );
-        merge_heads(attended, narrow, shape, config.n_embd, head_width);
+        let (first, cache) = (self.position, &mut self.cache[index]);
+        remember(&block, cache, self.capacity, first, rows, buffers);
+        let (queries, [keys, values]) = (&buffers.queries, cache);
+        let narrow = &mut buffers.scratch.narrow;
+        let found = &mut narrow[..queries.len()];
+        let size = HeadSize::new(config, rows, self.capacity);
+        attend_all(found, [queries, keys, values], size, first);
+        merge_heads(&mut buffers.attended, found, one_sequence(rows), config);
+        let (input, attended) = (&buffers.stream, &buffers.attended);
         let after = AfterAttention {
-            middle,
-            scales_2: scales,
-            normed_2: normed,
-            sums,
-            activated,
-            narrow,
+            middle: &mut buffers.middle,
+            scales_2: &mut buffers.scales,
+            normed_2: &mut buffers.normed,
+            sums: &mut buffers.sums,
+            activated: &mut buffers.activated,
+            narrow: &mut narrow[..input.len()],
         };
-        after_attention(output, after, stream, attended, parameters, ranges, epsilon);
-        std::mem::swap(stream, output);
+        block.after_attention(&mut buffers.output, after, input, attended);
+        std::mem::swap(&mut buffers.stream, &mut buffers.output);
     }
+}
+
+/// Takes the queries of new tokens at positions `first`.. out of their product, and puts their keys and values into the
+/// cache.
+fn remember(
+    block: &Block<'_>,
+    cache: &mut [Vec<f32>; 2],
+    capacity: usize,
+    first: usize,
+    rows: usize,
+    buffers: &mut Buffers,
+) {
+    let Buffers {
+        queries,
+        head_inputs,
+        scratch: Scratch { projected, narrow },
+        ..
+    } = buffers;
+    let (config, shape) = (block.config, one_sequence(rows));
+    let inputs = HeadInputs::of(head_inputs, Part::Queries);
+    block.take_heads(queries, inputs, projected, Part::Queries, shape, first);
+    let head_width = config.head_width;
+    let new = first * head_width..(first + rows) * head_width;
+    for (part, cache) in [Part::Keys, Part::Values].into_iter().zip(cache) {
+        // `narrow` is free here: the new keys or values pass through it into their places.
+        let fresh = &mut narrow[..rows * config.key_value_width()];
+        let inputs = HeadInputs::of(head_inputs, part);
+        block.take_heads(fresh, inputs, projected, part, shape, first);
+        for (cache, fresh) in cache
+            .chunks_exact_mut(capacity * head_width)
+            .zip(fresh.chunks_exact(rows * head_width))
+        {
+            cache[new.clone()].copy_from_slice(fresh);
+        }
+    }
+}
+
+fn one_sequence(length: usize) -> Shape {
+    Shape { batch: 1, length }
 }
 
 struct Buffers {
@@ -148,6 +174,7 @@ struct Buffers {
     output: Vec<f32>,
     normed: Vec<f32>,
     scales: Vec<RowScale>,
+    head_inputs: Option<[HeadInputs; 2]>,
     queries: Vec<f32>,
     attended: Vec<f32>,
     middle: Vec<f32>,
@@ -157,19 +184,63 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn new(rows: usize, width: usize) -> Self {
-        let row = || vec![0.0; rows * width];
+    fn new(config: &Config, rows: usize) -> Self {
+        let row = |width: usize| vec![0.0; rows * width];
         Self {
-            stream: row(),
-            output: row(),
-            normed: row(),
+            stream: row(config.width),
+            output: row(config.width),
+            normed: row(config.width),
             scales: vec![[0.0; 2]; rows],
-            queries: row(),
-            attended: row(),
-            middle: row(),
-            sums: vec![0.0; 4 * rows * width],
-            activated: vec![0.0; 4 * rows * width],
-            scratch: Scratch::new(rows, width),
+            head_inputs: HeadInputs::pair(config, rows),
+            queries: row(config.query_width()),
+            attended: row(config.query_width()),
+            middle: row(config.width),
+            sums: row(config.expanded_width()),
+            activated: row(config.inner_width),
+            scratch: Scratch::new(config, rows),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::variants;
+
+    #[test]
+    fn a_session_allocates_what_is_counted() {
+        for config in variants() {
+            let model = Model::random(config.clone(), 1).unwrap();
+            let session = Session::new(&model, 7);
+            let cache: usize = session.cache.iter().flatten().map(Vec::len).sum();
+            let turns = session.turns.map_or(0, |_| 7 * config.head_width);
+            assert_eq!(Session::numbers(&config, 7), (cache + turns) as u64, "{config:?}");
+            let made = Buffers::new(&config, 3);
+            let inputs: usize = made
+                .head_inputs
+                .iter()
+                .flatten()
+                .map(|inputs| inputs.values.len() + 2 * inputs.scales.len())
+                .sum();
+            let rows = [
+                &made.stream,
+                &made.output,
+                &made.normed,
+                &made.queries,
+                &made.attended,
+                &made.middle,
+                &made.sums,
+                &made.activated,
+                &made.scratch.projected,
+                &made.scratch.narrow,
+            ];
+            let rows: usize = rows.into_iter().map(Vec::len).sum();
+            let logits = config.vocabulary + config.width;
+            assert_eq!(
+                Session::reading_numbers(&config, 3),
+                (rows + inputs + 2 * made.scales.len() + logits) as u64,
+                "{config:?}"
+            );
         }
     }
 }

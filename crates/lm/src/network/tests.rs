@@ -1,16 +1,19 @@
 //! The network against an f64 reference that is written as plainly as can be, and against its own finite differences.
 
+mod families;
 mod reference;
 
 use super::*;
-use crate::config::Gpt2Config;
+use crate::config::tests::variants;
+use crate::config::{Config, Family};
 use crate::kernels::loss::Score;
+use crate::kernels::{Matrix, Start, Work, multiply};
 use crate::model::Model;
 use crate::random::Random;
 use crate::threads;
 
 struct Case {
-    config: Gpt2Config,
+    config: Config,
     shape: Shape,
     model: Model,
     tokens: Vec<u32>,
@@ -19,15 +22,7 @@ struct Case {
 
 impl Case {
     /// A model whose parameters are all lively: fresh biases and normalisations would hide mistakes.
-    fn new(
-        vocabulary: usize,
-        context: usize,
-        width: usize,
-        layers: usize,
-        heads: usize,
-        shape: Shape,
-    ) -> Self {
-        let config = Gpt2Config::new(vocabulary, context, width, layers, heads).unwrap();
+    fn new(config: Config, shape: Shape) -> Self {
         let mut model = Model::random(config.clone(), 1).unwrap();
         let mut random = Random::new("test model", 2, 0);
         for value in model.parameters_mut() {
@@ -35,7 +30,7 @@ impl Case {
         }
         let mut draw = |count: usize| {
             (0..count)
-                .map(|_| random.below(vocabulary as u64) as u32)
+                .map(|_| random.below(config.vocabulary as u64) as u32)
                 .collect()
         };
         Self {
@@ -79,11 +74,11 @@ impl Case {
                 &mut scores,
                 &activations.final_normed,
                 &self.targets,
-                &parameters[layout.wte.clone()],
-                self.config.n_embd,
+                &parameters[layout.head.clone()],
+                self.config.width,
                 scale,
-                &mut buffers.narrow,
-                &mut gradients[layout.wte.clone()],
+                buffers.final_gradient(),
+                &mut gradients[layout.head.clone()],
                 &mut Vec::new(),
             );
             backward(
@@ -103,25 +98,42 @@ impl Case {
     }
 }
 
-/// Shapes with a single token, primes, one head, and enough tokens for several blocks of queries and of k.
+fn gpt2(sizes: [usize; 5], shape: Shape) -> Case {
+    let [vocabulary, context, width, layers, heads] = sizes;
+    Case::new(
+        Config::gpt2(vocabulary, context, width, layers, heads).unwrap(),
+        shape,
+    )
+}
+
+fn shape(batch: usize, length: usize) -> Shape {
+    Shape { batch, length }
+}
+
+/// Shapes with a single token, primes, one head, and enough tokens for several blocks of queries and of k; and every
+/// option of every family.
 fn cases() -> Vec<Case> {
-    vec![
-        Case::new(7, 3, 4, 1, 1, Shape { batch: 1, length: 1 }),
-        Case::new(11, 7, 6, 2, 3, Shape { batch: 3, length: 5 }),
-        Case::new(13, 5, 7, 2, 1, Shape { batch: 2, length: 5 }),
-        Case::new(97, 11, 10, 1, 5, Shape { batch: 5, length: 11 }),
-        Case::new(
-            17,
-            131,
-            6,
-            1,
-            2,
-            Shape {
-                batch: 2,
-                length: 131,
-            },
-        ),
-    ]
+    let mut cases = vec![
+        gpt2([7, 3, 4, 1, 1], shape(1, 1)),
+        gpt2([11, 7, 6, 2, 3], shape(3, 5)),
+        gpt2([13, 5, 7, 2, 1], shape(2, 5)),
+        gpt2([97, 11, 10, 1, 5], shape(5, 11)),
+        gpt2([17, 131, 6, 1, 2], shape(2, 131)),
+    ];
+    let others = || {
+        variants()
+            .into_iter()
+            .filter(|config| config.family != Family::Gpt2)
+    };
+    cases.extend(others().map(|config| Case::new(config, shape(2, 5))));
+    cases.extend(others().take(1).map(|config| Case::new(config, shape(1, 1))));
+    let one_block = |config| Config { layers: 1, ..config };
+    cases.extend(
+        others()
+            .filter(|config| config.head_norm)
+            .map(|config| Case::new(one_block(config), shape(1, 131))),
+    );
+    cases
 }
 
 #[test]
@@ -138,7 +150,7 @@ fn every_gradient_is_the_finite_difference_of_the_f64_loss() {
             let step = entry
                 .range
                 .len()
-                .div_ceil(if case.shape.length > 100 { 6 } else { 40 });
+                .div_ceil(if case.shape.length > 100 { 6 } else { 20 });
             for index in entry.range.clone().step_by(step) {
                 let before = parameters[index];
                 parameters[index] = before + 1e-4;
@@ -177,61 +189,106 @@ fn gradients_have_the_same_bits_for_any_number_of_threads() {
     }
 }
 
-#[test]
-fn reading_at_once_or_in_parts_or_in_training_gives_the_same_bits() {
-    let length = 300;
-    let case = Case::new(600, length, 24, 2, 3, Shape { batch: 1, length });
+/// What the head gives for each row of what it reads.
+fn logits(case: &Case, normed: &[f32]) -> Vec<Vec<f32>> {
+    let width = case.config.width;
+    let head = &case.model.parameters()[case.model.layout().head.clone()];
+    let head = Matrix::new(head, case.config.vocabulary, width).transposed();
+    normed
+        .chunks(width)
+        .map(|row| {
+            let mut logits = vec![0.0; case.config.vocabulary];
+            multiply(
+                &mut logits,
+                Start::Zero,
+                Matrix::new(row, 1, width),
+                head,
+                Work::Alone,
+            );
+            logits
+        })
+        .collect()
+}
+
+fn reads_the_same_in_parts(case: &Case, parts: &[std::ops::Range<usize>]) {
+    let length = case.shape.length;
     let mut activations = Activations::new(&case.config, case.shape, true);
     let (layout, parameters) = (case.model.layout(), case.model.parameters());
     threads::pool(3).unwrap().install(|| {
         forward(&case.config, layout, parameters, &case.tokens, &mut activations);
+        let expected = logits(case, &activations.final_normed);
         let mut one_by_one = Session::new(&case.model, length);
-        let mut in_parts = Session::new(&case.model, length);
-        let mut parts = [0..70, 70..71, 71..200, 200..length].into_iter().peekable();
         for (position, &token) in case.tokens.iter().enumerate() {
-            let logits = one_by_one.read(&[token]);
-            if parts.peek().is_some_and(|part| part.end == position + 1) {
-                let part = parts.next().unwrap();
-                assert_eq!(logits, in_parts.read(&case.tokens[part]), "after {position}");
-            }
-            let mut expected = vec![0.0; case.config.vocab_size];
-            let normed = &activations.final_normed[position * 24..(position + 1) * 24];
-            let head = crate::kernels::Matrix::new(&parameters[layout.wte.clone()], 600, 24).transposed();
-            let row = crate::kernels::Matrix::new(normed, 1, 24);
-            crate::kernels::multiply(
-                &mut expected,
-                crate::kernels::Start::Zero,
-                row,
-                head,
-                crate::kernels::Work::Alone,
+            assert_eq!(
+                one_by_one.read(&[token]),
+                expected[position],
+                "position {position}"
             );
-            assert_eq!(logits, expected, "position {position}");
         }
-        assert!(parts.next().is_none());
-        assert_eq!(
-            Session::new(&case.model, length).read(&case.tokens),
-            one_by_one_last(&case, length)
-        );
+        let mut in_parts = Session::new(&case.model, length);
+        for part in parts {
+            let read = in_parts.read(&case.tokens[part.clone()]);
+            assert_eq!(read, expected[part.end - 1], "after {part:?}");
+        }
+        let mut at_once = Session::new(&case.model, length);
+        assert_eq!(at_once.read(&case.tokens), expected[length - 1]);
     });
 }
 
-fn one_by_one_last(case: &Case, length: usize) -> Vec<f32> {
-    let mut session = Session::new(&case.model, length);
-    case.tokens
-        .iter()
-        .fold(Vec::new(), |_, &token| session.read(&[token]))
+#[test]
+fn reading_at_once_or_in_parts_or_in_training_gives_the_same_bits() {
+    let case = gpt2([600, 300, 24, 2, 3], shape(1, 300));
+    reads_the_same_in_parts(&case, &[0..70, 70..71, 71..200, 200..300]);
+    for config in variants().into_iter().filter(|config| config.context > 30) {
+        reads_the_same_in_parts(&Case::new(config, shape(1, 29)), &[0..1, 1..18, 18..29]);
+    }
+    let long = Config {
+        vocabulary: 600,
+        width: 300,
+        ..variants().remove(2)
+    };
+    reads_the_same_in_parts(&Case::new(long, shape(1, 131)), &[0..70, 70..131]);
+}
+
+#[test]
+fn a_sequence_has_the_same_bits_alone_and_among_others() {
+    for config in variants() {
+        let together = Case::new(config, shape(5, 7));
+        let run = |tokens: &[u32], shape: Shape| {
+            let mut activations = Activations::new(&together.config, shape, false);
+            let (layout, parameters) = (together.model.layout(), together.model.parameters());
+            threads::pool(2).unwrap().install(|| {
+                forward(&together.config, layout, parameters, tokens, &mut activations);
+            });
+            activations.final_normed
+        };
+        let all = run(&together.tokens, together.shape);
+        let width = 7 * together.config.width;
+        for (tokens, expected) in together.tokens.chunks(7).zip(all.chunks(width)) {
+            assert_eq!(run(tokens, shape(1, 7)), expected, "{:?}", together.config);
+        }
+    }
 }
 
 #[test]
 fn sharing_one_blocks_buffers_changes_no_bit() {
-    let case = Case::new(50, 40, 12, 3, 2, Shape { batch: 2, length: 40 });
-    let (layout, parameters) = (case.model.layout(), case.model.parameters());
-    let run = |keep: bool| {
-        let mut activations = Activations::new(&case.config, case.shape, keep);
-        threads::pool(2).unwrap().install(|| {
-            forward(&case.config, layout, parameters, &case.tokens, &mut activations);
-        });
-        activations.final_normed
-    };
-    assert_eq!(run(true), run(false));
+    let three = |config| Config { layers: 3, ..config };
+    let mut cases = vec![gpt2([50, 40, 12, 3, 2], shape(2, 40))];
+    cases.extend(
+        variants()
+            .into_iter()
+            .skip(1)
+            .map(|config| Case::new(three(config), shape(2, 19))),
+    );
+    for case in cases {
+        let (layout, parameters) = (case.model.layout(), case.model.parameters());
+        let run = |keep: bool| {
+            let mut activations = Activations::new(&case.config, case.shape, keep);
+            threads::pool(2).unwrap().install(|| {
+                forward(&case.config, layout, parameters, &case.tokens, &mut activations);
+            });
+            activations.final_normed
+        };
+        assert_eq!(run(true), run(false));
+    }
 }

@@ -11,7 +11,7 @@ use safetensors::tensor::Dtype;
 
 use super::options::TrainOptions;
 use super::trainer::{Moments, Trainer};
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::data::TrainingData;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tensor};
@@ -93,7 +93,7 @@ pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
 
 fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<Saved> {
     let text = |key: &str| metadata.get(key).map_or("", String::as_str);
-    let config = Gpt2Config::from_json(text("config").as_bytes())?;
+    let config = Config::from_json(text("config").as_bytes())?;
     let options: TrainOptions = serde_json::from_str(text("options")).map_err(|source| Error::Json {
         what: "the checkpoint's options",
         source,

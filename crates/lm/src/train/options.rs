@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Most tokens in one micro-batch.
@@ -86,7 +86,7 @@ impl TrainOptions {
     ///
     /// # Errors
     /// The first option out of its range, by name.
-    pub fn check(&self, config: &Gpt2Config) -> Result<()> {
+    pub fn check(&self, config: &Config) -> Result<()> {
         for (name, count) in [
             ("batch", self.batch as u64),
             ("sequence", self.sequence as u64),
@@ -101,10 +101,10 @@ impl TrainOptions {
                 "between 1 and 4294967296",
             )?;
         }
-        if self.sequence > config.n_positions {
+        if self.sequence > config.context {
             let problem = format!(
                 "is {}, but the model's context holds {} tokens",
-                self.sequence, config.n_positions
+                self.sequence, config.context
             );
             return Err(Error::options("sequence", problem));
         }
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn options_out_of_range_are_named() {
-        let config = Gpt2Config::new(10, 16, 4, 1, 1).unwrap();
+        let config = Config::gpt2(10, 16, 4, 1, 1).unwrap();
         let base = || TrainOptions {
             sequence: 16,
             ..TrainOptions::default()

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::config::Gpt2Config;
+use crate::config::Config;
 use crate::data::TrainingData;
 use crate::model::Model;
 use crate::network::Session;
@@ -35,7 +35,7 @@ fn fixture() -> Fixture {
         json["format"], "posthuman-gpt2-fixture/1",
         "the fixture is of another version: make it again"
     );
-    let config = Gpt2Config::from_json(json["config"].to_string().as_bytes()).unwrap();
+    let config = Config::from_json(json["config"].to_string().as_bytes()).unwrap();
     let model = Model::from_safetensors(config, WEIGHTS).unwrap();
     let windows = serde_json::from_value(json["windows"].clone()).unwrap();
     Fixture { json, model, windows }

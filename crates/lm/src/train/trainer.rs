@@ -95,11 +95,11 @@ impl Trainer {
     ) -> Result<Self> {
         let config = model.config();
         options.check(config)?;
-        if data.highest_token() as usize >= config.vocab_size {
+        if data.highest_token() as usize >= config.vocabulary {
             let problem = format!(
                 "holds token {}, outside the model's vocabulary of {}: it was made with another tokenizer",
                 data.highest_token(),
-                config.vocab_size
+                config.vocabulary
             );
             return Err(Error::text(problem));
         }
@@ -248,11 +248,11 @@ impl Trainer {
                 scores,
                 &activations.final_normed,
                 targets,
-                &parameters[layout.wte.clone()],
-                config.n_embd,
+                &parameters[layout.head.clone()],
+                config.width,
                 scale,
-                &mut buffers.narrow,
-                &mut gradients[layout.wte.clone()],
+                buffers.final_gradient(),
+                &mut gradients[layout.head.clone()],
                 logits,
             );
             backward(

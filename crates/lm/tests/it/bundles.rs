@@ -1,6 +1,6 @@
 //! The canonical serialised model.
 
-use posthuman_lm::{Bundle, BundleHeader, Error, Gpt2Config, HeaderRead, Model, Tokenizer};
+use posthuman_lm::{Bundle, BundleHeader, Config, Error, HeaderRead, Model, Tokenizer};
 
 use crate::{fresh_model, tokenizer};
 
@@ -100,7 +100,7 @@ fn a_plain_model_file_is_not_a_bundle_nor_another_way_to_write_one() {
 
 #[test]
 fn a_tokenizer_larger_than_the_vocabulary_is_refused() {
-    let model = Model::random(Gpt2Config::new(300, 8, 4, 1, 1).unwrap(), 1).unwrap();
+    let model = Model::random(Config::gpt2(300, 8, 4, 1, 1).unwrap(), 1).unwrap();
     let error = Bundle::new(model, tokenizer()).unwrap_err().to_string();
     assert!(error.contains("319 tokens") && error.contains("300"), "{error}");
     let small = Tokenizer::train(&["a b a b"], 257).unwrap();

@@ -4,12 +4,14 @@
 mod bits;
 mod bundles;
 mod imports;
-mod paths;
 mod stories;
 
 use std::ops::ControlFlow;
 
-use posthuman_lm::{Bundle, Gpt2Config, Model, Tokenizer, TrainOptions, Trainer, TrainingData};
+use posthuman_lm::{
+    AttentionBias, Bundle, Config, Family, Model, Rotary, RotaryScaling, Tokenizer, TrainOptions, Trainer,
+    TrainingData,
+};
 
 /// A text with something to learn in it, always the same.
 fn text(lines: u64) -> String {
@@ -38,7 +40,50 @@ fn tokenizer() -> Tokenizer {
 }
 
 fn fresh_model() -> Model {
-    Model::random(Gpt2Config::new(320, 32, 24, 2, 3).unwrap(), 7).unwrap()
+    Model::random(Config::gpt2(320, 32, 24, 2, 3).unwrap(), 7).unwrap()
+}
+
+/// A Llama with three heads of queries for each of keys, an untied head, and the rotary positions of Llama 3.
+fn fresh_llama() -> Model {
+    let scaling = RotaryScaling::Llama3 {
+        factor: 8.0,
+        low_frequency_factor: 1.0,
+        high_frequency_factor: 4.0,
+        original_context: 16,
+    };
+    let config = Config {
+        rotary: Some(Rotary {
+            theta: 10_000.0,
+            scaling,
+        }),
+        ..Config::llama(320, 32, 24, 2, 6, 2, 40).unwrap()
+    };
+    Model::random(config, 7).unwrap()
+}
+
+/// A Qwen3 with biases, heads wider than their part of the model, normalised, and the rotary positions of YaRN.
+fn fresh_qwen3() -> Model {
+    let scaling = RotaryScaling::Yarn {
+        factor: 4.0,
+        attention_factor: 1.1,
+        beta_fast: 8.0,
+        beta_slow: 0.5,
+        original_context: 16,
+        truncate: true,
+    };
+    let config = Config {
+        family: Family::Qwen3,
+        head_norm: true,
+        head_width: 10,
+        attention_bias: AttentionBias::All,
+        tied_head: true,
+        rotary: Some(Rotary {
+            theta: 500.0,
+            scaling,
+        }),
+        ..fresh_llama().config().clone()
+    };
+    Model::random(config, 7).unwrap()
 }
 
 fn data(tokenizer: &Tokenizer) -> TrainingData {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Bundle, Error, ErrorClass, EvaluateOptions, Finish, Gpt2Config, Model, OrderTwoModel, Sampling,
-    TrainOptions, Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
+    Bundle, Config, Error, ErrorClass, EvaluateOptions, Finish, Model, OrderTwoModel, Sampling, TrainOptions,
+    Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
 };
 
 use crate::{data, fresh_model, go_on, options, text, tokenizer, trained_bundle, trainer};
@@ -222,7 +222,7 @@ fn a_text_shorter_than_the_context_trains() {
 
 #[test]
 fn data_of_another_tokenizer_or_checkpoint_is_refused() {
-    let small = Model::random(Gpt2Config::new(260, 32, 8, 1, 1).unwrap(), 1).unwrap();
+    let small = Model::random(Config::gpt2(260, 32, 8, 1, 1).unwrap(), 1).unwrap();
     let error = Trainer::new(small, data(&tokenizer()), options()).unwrap_err();
     assert!(error.to_string().contains("another tokenizer"), "{error}");
     let mut trainer = trainer(options());

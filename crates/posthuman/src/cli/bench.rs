@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Subcommand, ValueEnum};
-use posthuman_lm::{
-    Decoder, Gpt2Config, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData,
-};
+use posthuman_lm::{Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData};
 use serde::Serialize;
 
 use super::Wrong;
@@ -141,7 +139,7 @@ impl Args {
 impl Shape {
     fn model(&self) -> anyhow::Result<Model> {
         if self.model == "gpt2-124m" {
-            return Ok(Model::random(Gpt2Config::new(50_257, 1_024, 768, 12, 12)?, 1)?);
+            return Ok(Model::random(Config::gpt2(50_257, 1_024, 768, 12, 12)?, 1)?);
         }
         let folder = PathBuf::from(&self.model);
         let read = |name: &str| {
@@ -153,13 +151,13 @@ impl Shape {
                 ))
             })
         };
-        let config = Gpt2Config::from_json(&read("config.json")?)?;
+        let config = Config::from_json(&read("config.json")?)?;
         Ok(Model::from_safetensors(config, &read("model.safetensors")?)?)
     }
 
     /// Tokens in no order, the same in every run: numbers of a linear congruential generator (Knuth's MMIX).
     fn tokens(&self, model: &Model, count: usize) -> Vec<u32> {
-        let vocabulary = model.config().vocab_size as u64;
+        let vocabulary = model.config().vocabulary as u64;
         let mut state = 1_u64;
         let mut next = || {
             state = state
