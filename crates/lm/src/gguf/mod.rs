@@ -14,7 +14,6 @@
 //! The format is specified in `docs/gguf.md` of the `ggml` repository; version 3 only added big-endian files, which
 //! are refused.
 
-mod blocks;
 mod cursor;
 mod families;
 mod metadata;
@@ -23,6 +22,7 @@ mod rope;
 mod tensor_type;
 mod tensors;
 mod tokenizer;
+mod values;
 
 pub use metadata::{GgufArray, GgufMetadata, GgufValue};
 pub use model::{GgufModel, GgufParameter};

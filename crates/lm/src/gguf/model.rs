@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::GgufFile;
 use super::families::Family;
-use super::metadata::shown;
+use super::metadata::{GgufMetadata, shown};
 use super::tensor_type::GgufType;
 use super::tensors::GgufTensor;
 use crate::error::{Error, Result};
@@ -22,6 +22,7 @@ pub struct GgufModel<'a> {
 
 impl<'a> GgufModel<'a> {
     pub(super) fn new(file: &GgufFile<'a>) -> Result<Self> {
+        refuse_parts(&file.metadata)?;
         let family = Family::of(&file.metadata)?;
         let embedding = file
             .tensor(EMBEDDING)
@@ -62,6 +63,28 @@ impl<'a> GgufModel<'a> {
     /// The parameters in the order of the file; a tied head is not among them.
     pub fn parameters(&self) -> &[GgufParameter<'a>] {
         &self.parameters
+    }
+}
+
+/// Refuses files that hold something else than a whole model.
+fn refuse_parts(metadata: &GgufMetadata<'_>) -> Result<()> {
+    let kind = metadata.optional_text("general.type")?.unwrap_or("model");
+    if kind != "model" {
+        let problem = format!("is `{}`: only a `model` can be imported", shown(kind));
+        return Err(Error::gguf_key("general.type", problem));
+    }
+    if let Some(count) = metadata.optional_size("split.count")?.filter(|&count| count > 1) {
+        let problem =
+            format!("says that this is one of {count} files: merge them first (`llama-gguf-split --merge`)");
+        return Err(Error::gguf_key("split.count", problem));
+    }
+    // The blocks had other layouts before version 2.
+    match metadata.optional_size("general.quantization_version")? {
+        None | Some(2) => Ok(()),
+        Some(version) => {
+            let problem = format!("is {version}: only version 2 of the quantised blocks is supported");
+            Err(Error::gguf_key("general.quantization_version", problem))
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 /// How a tensor's values are stored: as numbers, or in blocks that share scales.
 ///
-/// Rows are made of whole blocks. The layouts are those of `ggml-common.h`; see [`super::blocks`].
+/// Rows are made of whole blocks. The layouts are those of `ggml-common.h`; see `kernels/quantised/blocks.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(

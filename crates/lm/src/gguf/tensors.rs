@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::blocks;
 use super::cursor::{Cursor, Fault};
 use super::metadata::shown;
 use super::tensor_type::GgufType;
+use super::values;
 use crate::error::{Error, Result};
 
 /// As in `ggml.h`.
@@ -77,13 +77,13 @@ impl<'a> GgufTensor<'a> {
     /// A target of another length than [`len`](Self::len), or a value that is not finite.
     pub fn dequantise(&self, target: &mut [f32]) -> Result<()> {
         self.check_target(target)?;
-        blocks::dequantise(self.kind, self.data, target);
+        values::dequantise(self.kind, self.data, target);
         self.check_finite(target)
     }
 
     /// Dequantises one row without a check of its values.
     pub(super) fn dequantise_row(&self, row: usize, target: &mut [f32]) {
-        blocks::dequantise(self.kind, self.row(row), target);
+        values::dequantise(self.kind, self.row(row), target);
     }
 
     pub(super) fn check_target(&self, target: &[f32]) -> Result<()> {

@@ -30,6 +30,8 @@ pub struct GgufTokenizer {
     pub bos: Option<u32>,
     /// The token that ends a text, or a turn of a chat.
     pub eos: Option<u32>,
+    /// The token that ends a turn of a chat, where it is another one than [`eos`](Self::eos).
+    pub end_of_turn: Option<u32>,
     /// Whether texts are meant to begin with [`bos`](Self::bos).
     pub add_bos: bool,
     /// Whether texts are meant to end with [`eos`](Self::eos).
@@ -66,6 +68,7 @@ impl GgufTokenizer {
         let add_eos = truth("tokenizer.ggml.add_eos_token", false)?;
         let bos = vocabulary.token_of(metadata, "tokenizer.ggml.bos_token_id", first, add_bos)?;
         let eos = vocabulary.token_of(metadata, "tokenizer.ggml.eos_token_id", last, add_eos)?;
+        let end_of_turn = vocabulary.token_of(metadata, "tokenizer.ggml.eot_token_id", None, false)?;
         let json = json!({
             "version": "1.0",
             "truncation": null,
@@ -81,6 +84,7 @@ impl GgufTokenizer {
             json: json.to_string().into_bytes(),
             bos,
             eos,
+            end_of_turn: end_of_turn.filter(|_| end_of_turn != eos),
             add_bos,
             add_eos,
             chat_template: metadata

@@ -20,6 +20,7 @@ pub(crate) mod loss;
 pub(crate) mod math;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+pub(crate) mod quantised;
 pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;

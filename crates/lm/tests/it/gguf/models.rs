@@ -199,9 +199,41 @@ fn a_window_makes_a_mistral() {
 }
 
 #[test]
+fn qwen2_has_its_biases_and_the_order_of_its_file() {
+    let (mut keys, mut tensors) = parts(&bytes("llama_tiny.gguf"));
+    for (key, value) in &mut keys {
+        if key == "general.architecture" {
+            *value = Owned::Text("qwen2".to_owned());
+        }
+        *key = key.replace("llama.", "qwen2.");
+    }
+    tensors.retain(|tensor| !tensor.name.contains("attn_output.bias") && tensor.name != "rope_freqs.weight");
+    let bytes = write(2, 32, &keys, &tensors);
+    let model = GgufFile::read(&bytes).unwrap().model().unwrap();
+    let config = model.config();
+    assert_eq!(config["model_type"], "qwen2");
+    assert!(config.get("attention_bias").is_none() && config.get("mlp_bias").is_none());
+    // Its converter does not turn pairs of rows: llama.cpp pairs halves for this architecture.
+    for parameter in model.parameters() {
+        let mut stored = vec![0.0; parameter.len()];
+        parameter.stored().dequantise(&mut stored).unwrap();
+        assert_eq!(values(parameter), stored, "{}", parameter.name());
+    }
+    assert!(
+        model
+            .parameters()
+            .iter()
+            .any(|one| one.name() == "model.layers.1.self_attn.k_proj.bias")
+    );
+}
+
+#[test]
 fn options_and_tensors_without_a_counterpart_are_refused_by_name() {
     for (key, value) in [
         ("general.architecture", Owned::Text("mamba".to_owned())),
+        ("general.type", Owned::Text("adapter".to_owned())),
+        ("split.count", Owned::Unsigned(2)),
+        ("general.quantization_version", Owned::Unsigned(1)),
         ("llama.expert_count", Owned::Unsigned(8)),
         ("llama.attention.clamp_kqv", Owned::Float(8.0)),
         ("llama.attention.causal", Owned::Bool(false)),

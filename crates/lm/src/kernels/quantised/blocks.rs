@@ -4,12 +4,10 @@
 //! product and each sum is rounded once, in the order written here, so that the results have the bits of the
 //! reference. A scale is a 16-bit number; what follows it are small whole numbers, packed.
 
-use half::{bf16, f16};
-
-use super::tensor_type::GgufType;
+use half::f16;
 
 /// A block of values that share scales.
-pub(super) trait Block {
+pub(crate) trait Block {
     /// Values in a block.
     const LENGTH: usize;
     /// Bytes of a block.
@@ -23,30 +21,7 @@ pub(super) trait Block {
 }
 
 /// Dequantises whole blocks; `target` has their number of values.
-pub(super) fn dequantise(kind: GgufType, bytes: &[u8], target: &mut [f32]) {
-    match kind {
-        GgufType::F32 => numbers(bytes, target, f32::from_le_bytes),
-        GgufType::F16 => numbers(bytes, target, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        GgufType::BF16 => numbers(bytes, target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        GgufType::Q4_0 => blocks::<Q4_0>(bytes, target),
-        GgufType::Q4_1 => blocks::<Q4_1>(bytes, target),
-        GgufType::Q5_0 => blocks::<Q5_0>(bytes, target),
-        GgufType::Q5_1 => blocks::<Q5_1>(bytes, target),
-        GgufType::Q8_0 => blocks::<Q8_0>(bytes, target),
-        GgufType::Q4_K => blocks::<Q4K>(bytes, target),
-        GgufType::Q5_K => blocks::<Q5K>(bytes, target),
-        GgufType::Q6_K => blocks::<Q6K>(bytes, target),
-    }
-}
-
-fn numbers<const SIZE: usize>(bytes: &[u8], target: &mut [f32], convert: impl Fn([u8; SIZE]) -> f32) {
-    let (chunks, _) = bytes.as_chunks::<SIZE>();
-    for (value, chunk) in target.iter_mut().zip(chunks) {
-        *value = convert(*chunk);
-    }
-}
-
-fn blocks<B: Block>(bytes: &[u8], target: &mut [f32]) {
+pub(crate) fn dequantise<B: Block>(bytes: &[u8], target: &mut [f32]) {
     for (values, block) in target
         .chunks_exact_mut(B::LENGTH)
         .zip(bytes.chunks_exact(B::BYTES))
@@ -64,9 +39,9 @@ fn scale(bytes: &[u8], start: usize) -> f16 {
 }
 
 /// 32 values `scale × (q − 8)`; the low halves of the bytes are the first 16, the high halves the others.
-pub(super) struct Q4_0 {
-    pub(super) scale: f16,
-    pub(super) quants: [u8; 16],
+pub(crate) struct Q4_0 {
+    pub(crate) scale: f16,
+    pub(crate) quants: [u8; 16],
 }
 
 impl Block for Q4_0 {
@@ -90,10 +65,10 @@ impl Block for Q4_0 {
 }
 
 /// 32 values `scale × q + minimum`, packed as in [`Q4_0`].
-pub(super) struct Q4_1 {
-    pub(super) scale: f16,
-    pub(super) minimum: f16,
-    pub(super) quants: [u8; 16],
+pub(crate) struct Q4_1 {
+    pub(crate) scale: f16,
+    pub(crate) minimum: f16,
+    pub(crate) quants: [u8; 16],
 }
 
 impl Block for Q4_1 {
@@ -124,10 +99,10 @@ fn fifth_bits(high: u32, index: usize) -> (u8, u8) {
 }
 
 /// 32 values `scale × (q − 16)`; the fifth bit of value i is bit i of `high`.
-pub(super) struct Q5_0 {
-    pub(super) scale: f16,
-    pub(super) high: u32,
-    pub(super) quants: [u8; 16],
+pub(crate) struct Q5_0 {
+    pub(crate) scale: f16,
+    pub(crate) high: u32,
+    pub(crate) quants: [u8; 16],
 }
 
 impl Block for Q5_0 {
@@ -154,11 +129,11 @@ impl Block for Q5_0 {
 }
 
 /// 32 values `scale × q + minimum`, packed as in [`Q5_0`].
-pub(super) struct Q5_1 {
-    pub(super) scale: f16,
-    pub(super) minimum: f16,
-    pub(super) high: u32,
-    pub(super) quants: [u8; 16],
+pub(crate) struct Q5_1 {
+    pub(crate) scale: f16,
+    pub(crate) minimum: f16,
+    pub(crate) high: u32,
+    pub(crate) quants: [u8; 16],
 }
 
 impl Block for Q5_1 {
@@ -186,9 +161,9 @@ impl Block for Q5_1 {
 }
 
 /// 32 values `scale × q`.
-pub(super) struct Q8_0 {
-    pub(super) scale: f16,
-    pub(super) quants: [i8; 32],
+pub(crate) struct Q8_0 {
+    pub(crate) scale: f16,
+    pub(crate) quants: [i8; 32],
 }
 
 impl Block for Q8_0 {
@@ -215,11 +190,11 @@ impl Block for Q8_0 {
 ///
 /// The first four scales and minima are the low 6 bits of bytes 0–3 and 4–7. The others have their low 4 bits in the
 /// halves of bytes 8–11 and their upper 2 bits at the top of bytes 0–3 and 4–7.
-pub(super) struct GroupScales([u8; 12]);
+pub(crate) struct GroupScales([u8; 12]);
 
 impl GroupScales {
     /// Scale and minimum of a group.
-    pub(super) fn group(&self, group: usize) -> (u8, u8) {
+    pub(crate) fn group(&self, group: usize) -> (u8, u8) {
         let packed = &self.0;
         if group < 4 {
             (packed[group] & 63, packed[group + 4] & 63)
@@ -234,11 +209,11 @@ impl GroupScales {
 }
 
 /// Eight groups of 32 values `(scale × s) × q − (minimum × m)`; two groups share 32 bytes, the first in the low halves.
-pub(super) struct Q4K {
-    pub(super) scale: f16,
-    pub(super) minimum: f16,
-    pub(super) groups: GroupScales,
-    pub(super) quants: [u8; 128],
+pub(crate) struct Q4K {
+    pub(crate) scale: f16,
+    pub(crate) minimum: f16,
+    pub(crate) groups: GroupScales,
+    pub(crate) quants: [u8; 128],
 }
 
 impl Block for Q4K {
@@ -268,12 +243,12 @@ impl Block for Q4K {
 }
 
 /// As [`Q4K`], with a fifth bit: that of value i in group g is bit g of `high[i]`.
-pub(super) struct Q5K {
-    pub(super) scale: f16,
-    pub(super) minimum: f16,
-    pub(super) groups: GroupScales,
-    pub(super) high: [u8; 32],
-    pub(super) quants: [u8; 128],
+pub(crate) struct Q5K {
+    pub(crate) scale: f16,
+    pub(crate) minimum: f16,
+    pub(crate) groups: GroupScales,
+    pub(crate) high: [u8; 32],
+    pub(crate) quants: [u8; 128],
 }
 
 impl Block for Q5K {
@@ -308,11 +283,11 @@ impl Block for Q5K {
 ///
 /// In a half, value `32 r + i` has its low 4 bits in byte `32 (r mod 2) + i` of 64 (low halves for r < 2) and its upper
 /// 2 bits in byte i of 32, at bit 2 r.
-pub(super) struct Q6K {
-    pub(super) low: [u8; 128],
-    pub(super) high: [u8; 64],
-    pub(super) groups: [i8; 16],
-    pub(super) scale: f16,
+pub(crate) struct Q6K {
+    pub(crate) low: [u8; 128],
+    pub(crate) high: [u8; 64],
+    pub(crate) groups: [i8; 16],
+    pub(crate) scale: f16,
 }
 
 impl Block for Q6K {
@@ -337,29 +312,5 @@ impl Block for Q6K {
             let step = scale * f32::from(self.groups[index / 16]);
             *value = step * (f32::from(low | (high << 4)) - 32.0);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layouts_are_as_large_as_their_types_say() {
-        fn same<B: Block>(kind: GgufType) {
-            assert_eq!(
-                (kind.block_length(), kind.block_bytes()),
-                (B::LENGTH, B::BYTES),
-                "{kind}"
-            );
-        }
-        same::<Q4_0>(GgufType::Q4_0);
-        same::<Q4_1>(GgufType::Q4_1);
-        same::<Q5_0>(GgufType::Q5_0);
-        same::<Q5_1>(GgufType::Q5_1);
-        same::<Q8_0>(GgufType::Q8_0);
-        same::<Q4K>(GgufType::Q4_K);
-        same::<Q5K>(GgufType::Q5_K);
-        same::<Q6K>(GgufType::Q6_K);
     }
 }
