@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 const MAXIMUM_DEPTH: usize = 4;
 /// Bytes of the smallest entry: the length of a key of one byte, the key, the type and a value of one byte.
 const SMALLEST_ENTRY: usize = 8 + 1 + 4 + 1;
-/// Of a key that is shown in an error.
+/// Characters of a name that an error shows.
 const SHOWN: usize = 64;
 
 /// One value. Whole numbers of every width are widened; nothing is lost.
@@ -295,12 +295,20 @@ impl<'a> GgufMetadata<'a> {
     }
 }
 
-/// A name as errors show it: whole, or its beginning where somebody made it long.
+/// A name as errors show it: whole, or its beginning where somebody made it long, and nothing that moves a terminal.
 pub(super) fn shown(name: &str) -> String {
-    match name.char_indices().nth(SHOWN) {
-        None => name.to_owned(),
-        Some((end, _)) => format!("{}…", &name[..end]),
+    let harmless = |character: char| {
+        if character.is_control() {
+            '\u{fffd}'
+        } else {
+            character
+        }
+    };
+    let mut shown: String = name.chars().take(SHOWN).map(harmless).collect();
+    if name.chars().nth(SHOWN).is_some() {
+        shown.push('…');
     }
+    shown
 }
 
 fn missing(key: &str) -> Error {

@@ -195,24 +195,8 @@ fn place<'a>(
     let mut places: Vec<(Range<usize>, &str)> = Vec::with_capacity(descriptions.len());
     let mut tensors = Vec::with_capacity(descriptions.len());
     for description in descriptions {
-        let refuse = |problem: String| Error::tensor(shown(description.name), problem);
-        if !description.offset.is_multiple_of(alignment as u64) {
-            return Err(refuse(format!(
-                "begins at offset {}, which is no multiple of the alignment of {alignment}",
-                description.offset
-            )));
-        }
-        let start = usize::try_from(description.offset).ok();
-        let range = start.and_then(|start| Some(start..start.checked_add(description.bytes)?));
-        let found = range.and_then(|range| Some((data.get(range.clone())?, range)));
-        let Some((found, range)) = found else {
-            return Err(refuse(format!(
-                "takes {} bytes from offset {}, but the file has {} bytes of data: fetch it again",
-                description.bytes,
-                description.offset,
-                data.len()
-            )));
-        };
+        let (range, found) = find(&description, data, alignment)
+            .map_err(|problem| Error::tensor(shown(description.name), problem))?;
         places.push((range, description.name));
         tensors.push(GgufTensor {
             name: description.name,
@@ -227,11 +211,33 @@ fn place<'a>(
             continue;
         };
         if before.end > range.start {
-            return Err(Error::tensor(
-                shown(name),
-                format!("overlaps tensor `{}`", shown(other)),
-            ));
+            let problem = format!("overlaps tensor `{}`", shown(other));
+            return Err(Error::tensor(shown(name), problem));
         }
     }
     Ok(tensors)
+}
+
+/// Where a tensor lies in the data, and its bytes.
+fn find<'a>(
+    description: &Description<'_>,
+    data: &'a [u8],
+    alignment: usize,
+) -> std::result::Result<(Range<usize>, &'a [u8]), String> {
+    let offset = description.offset;
+    if !offset.is_multiple_of(alignment as u64) {
+        return Err(format!(
+            "begins at offset {offset}, which is no multiple of the alignment of {alignment}"
+        ));
+    }
+    let start = usize::try_from(offset).ok();
+    let range = start.and_then(|start| Some(start..start.checked_add(description.bytes)?));
+    let found = range.and_then(|range| Some((range.clone(), data.get(range)?)));
+    found.ok_or_else(|| {
+        format!(
+            "takes {} bytes from offset {offset}, but the file has {} bytes of data: fetch it again",
+            description.bytes,
+            data.len()
+        )
+    })
 }

@@ -96,59 +96,55 @@ fn with_keys(add: &[(&str, Owned)], table: bool) -> Result<Value, String> {
     })
 }
 
+const KIND: &str = "llama.rope.scaling.type";
+const FACTOR: &str = "llama.rope.scaling.factor";
+const ORIGINAL: &str = "llama.rope.scaling.original_context_length";
+
+fn text(text: &str) -> Owned {
+    Owned::Text(text.to_owned())
+}
+
+fn scaling(add: &[(&str, Owned)]) -> Result<Value, String> {
+    with_keys(add, false).map(|config| config["rope_scaling"].clone())
+}
+
 #[test]
-fn ways_to_scale_rotations_are_translated_or_refused() {
-    let text = |text: &str| Owned::Text(text.to_owned());
-    let (kind, factor) = ("llama.rope.scaling.type", "llama.rope.scaling.factor");
-    let scaling = |add: &[(&str, Owned)]| with_keys(add, false).map(|config| config["rope_scaling"].clone());
+fn ways_to_scale_rotations_are_translated() {
     assert_eq!(scaling(&[]), Ok(Value::Null));
-    assert_eq!(
-        scaling(&[(kind, text("none")), (factor, Owned::Float(2.0))]),
-        Ok(Value::Null)
-    );
+    let none = [(KIND, text("none")), (FACTOR, Owned::Float(2.0))];
+    assert_eq!(scaling(&none), Ok(Value::Null));
     let linear = Ok(json!({"rope_type": "linear", "factor": 2.5}));
-    assert_eq!(
-        scaling(&[(kind, text("linear")), (factor, Owned::Float(2.5))]),
-        linear
-    );
-    assert_eq!(scaling(&[("llama.rope.scale_linear", Owned::Float(2.5))]), linear);
-    let yarn = [
-        (kind, text("yarn")),
-        (factor, Owned::Float(4.0)),
-        ("llama.rope.scaling.original_context_length", Owned::Unsigned(16)),
-    ];
+    let typed = [(KIND, text("linear")), (FACTOR, Owned::Float(2.5))];
+    assert_eq!(scaling(&typed), linear);
+    let old = [("llama.rope.scale_linear", Owned::Float(2.5))];
+    assert_eq!(scaling(&old), linear);
+    let yarn = yarn();
     let expected = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16});
     assert_eq!(scaling(&yarn), Ok(expected));
-    assert!(
-        scaling(&yarn[..2])
-            .unwrap_err()
-            .contains("`llama.rope.scaling.original_context_length` is missing")
-    );
-    assert!(
-        scaling(&[(kind, text("longrope"))])
-            .unwrap_err()
-            .contains("is `longrope`")
-    );
-    assert!(
-        scaling(&[(factor, Owned::Float(0.5))])
-            .unwrap_err()
-            .contains(factor)
-    );
-    assert!(
-        scaling(&[(factor, Owned::Float(f32::NAN))])
-            .unwrap_err()
-            .contains("finite")
-    );
-    assert!(
-        with_keys(&yarn, true)
-            .unwrap_err()
-            .contains("`rope_freqs.weight` scales")
-    );
+}
+
+fn yarn() -> [(&'static str, Owned); 3] {
+    let factor = (FACTOR, Owned::Float(4.0));
+    [(KIND, text("yarn")), factor, (ORIGINAL, Owned::Unsigned(16))]
+}
+
+#[test]
+fn other_ways_to_scale_rotations_are_refused() {
+    let refused = |add: &[(&str, Owned)], said: &str| {
+        let error = scaling(add).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    };
+    refused(&yarn()[..2], &format!("`{ORIGINAL}` is missing"));
+    refused(&[(KIND, text("longrope"))], "is `longrope`");
+    refused(&[(FACTOR, Owned::Float(0.5))], FACTOR);
+    refused(&[(FACTOR, Owned::Float(f32::NAN))], "finite");
+    let both = with_keys(&yarn(), true).unwrap_err();
+    assert!(both.contains("`rope_freqs.weight` scales"), "{both}");
     // Another base gives another table: what is there is then no table of Llama 3.
-    let base = with_keys(&[("llama.rope.freq_base", Owned::Float(10_000.0))], true);
+    let base = with_keys(&[("llama.rope.freq_base", Owned::Float(10_000.0))], true).unwrap_err();
     assert!(
-        base.unwrap_err()
-            .contains("`rope_freqs.weight` scales frequencies by another formula")
+        base.contains("`rope_freqs.weight` scales frequencies by another formula"),
+        "{base}"
     );
 }
 

@@ -103,106 +103,63 @@ fn fillers_of_the_vocabulary_are_left_out() {
     assert_eq!(vocabulary.len() as u64, words - 1);
 }
 
+/// The refusal of a fixture with one key of `tokenizer.` set to a value must name that key and say this.
+fn refused(fixture: &str, key: &str, value: Owned, said: &str) {
+    let key = format!("tokenizer.{key}");
+    let bytes = with(fixture, &key, value);
+    let error = GgufFile::read(&bytes)
+        .unwrap()
+        .tokenizer()
+        .unwrap_err()
+        .to_string();
+    // Tokens that do not fit their types are found at the types.
+    let named = error.contains(&format!("`{key}`")) || error.contains("`tokenizer.ggml.token_type`");
+    assert!(named && error.contains(said), "{key}: {error}");
+}
+
+fn text(text: &str) -> Owned {
+    Owned::Text(text.to_owned())
+}
+
+fn texts(texts: &[&str]) -> Owned {
+    Owned::List(texts.iter().map(|one| text(one)).collect())
+}
+
+fn repeated(value: Owned, count: usize) -> Owned {
+    Owned::List(vec![value; count])
+}
+
 #[test]
-fn damaged_tokenizers_are_refused_by_the_key() {
-    let text = |text: &str| Owned::Text(text.to_owned());
-    let texts = |texts: &[&str]| Owned::List(texts.iter().map(|one| text(one)).collect());
-    for (fixture, key, value, said) in [
-        ("qwen3_tiny.gguf", "tokenizer.ggml.model", text("bert"), "`bert`"),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.pre",
-            text("no-such"),
-            "`no-such`",
-        ),
-        ("qwen3_tiny.gguf", "tokenizer.ggml.tokens", texts(&["a", "a"]), ""),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.tokens",
-            texts(&[]),
-            "has 0 tokens",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.tokens",
-            Owned::Unsigned(3),
-            "is 3",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.token_type",
-            Owned::List(vec![Owned::Signed(1)]),
-            "1 types",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.token_type",
-            Owned::List(vec![Owned::Signed(-1); 521]),
-            "",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.merges",
-            texts(&["ab"]),
-            "pair 0, `ab`, without a space",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.merges",
-            texts(&["q no-token"]),
-            "no tokens",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.bos_token_id",
-            Owned::Unsigned(521),
-            "is 521",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.ggml.add_bos_token",
-            Owned::Unsigned(1),
-            "true or false",
-        ),
-        (
-            "qwen3_tiny.gguf",
-            "tokenizer.chat_template",
-            Owned::Bool(true),
-            "a text",
-        ),
-        (
-            "llama_tiny.gguf",
-            "tokenizer.ggml.scores",
-            Owned::List(vec![Owned::Float(f32::NAN)]),
-            "finite",
-        ),
-        (
-            "llama_tiny.gguf",
-            "tokenizer.ggml.scores",
-            Owned::List(vec![Owned::Float(0.5)]),
-            "1 scores",
-        ),
-        (
-            "llama_tiny.gguf",
-            "tokenizer.ggml.unknown_token_id",
-            Owned::Unsigned(9999),
-            "is 9999",
-        ),
-        (
-            "llama_tiny.gguf",
-            "tokenizer.ggml.token_type",
-            Owned::List(vec![Owned::Signed(1); 421]),
-            "<0x00>",
-        ),
-    ] {
-        let bytes = with(fixture, key, value);
-        let error = GgufFile::read(&bytes)
-            .unwrap()
-            .tokenizer()
-            .unwrap_err()
-            .to_string();
-        // Tokens that do not fit their types are found at the types.
-        let named = error.contains(&format!("`{key}`")) || error.contains("`tokenizer.ggml.token_type`");
-        assert!(named && error.contains(said), "{key}: {error}");
-    }
+fn damaged_byte_level_tokenizers_are_refused_by_the_key() {
+    let refused = |key: &str, value, said| refused("qwen3_tiny.gguf", key, value, said);
+    refused("ggml.model", text("bert"), "`bert`");
+    refused("ggml.pre", text("no-such"), "`no-such`");
+    refused("ggml.tokens", texts(&["a", "a"]), "types for 2 tokens");
+    refused("ggml.tokens", texts(&[]), "has 0 tokens");
+    refused("ggml.tokens", Owned::Unsigned(3), "is 3");
+    refused("ggml.tokens", repeated(text("a"), 521), "has token `a` twice");
+    refused("ggml.tokens", repeated(text(""), 521), "an empty token");
+    refused("ggml.token_type", repeated(Owned::Signed(1), 1), "1 types");
+    refused(
+        "ggml.token_type",
+        repeated(Owned::Signed(-1), 521),
+        "not negative",
+    );
+    refused("ggml.token_type", repeated(Owned::Signed(7), 521), "type 7");
+    refused("ggml.token_type", repeated(Owned::Signed(6), 521), "byte tokens");
+    refused("ggml.merges", texts(&["ab"]), "pair 0, `ab`, without a space");
+    refused("ggml.merges", texts(&[" ab"]), "without a space");
+    refused("ggml.merges", texts(&["q no-token"]), "no tokens");
+    refused("ggml.bos_token_id", Owned::Unsigned(521), "is 521");
+    refused("ggml.add_bos_token", Owned::Unsigned(1), "true or false");
+    refused("chat_template", Owned::Bool(true), "a text");
+}
+
+#[test]
+fn damaged_scored_tokenizers_are_refused_by_the_key() {
+    let refused = |key: &str, value, said| refused("llama_tiny.gguf", key, value, said);
+    refused("ggml.scores", repeated(Owned::Float(f32::NAN), 421), "finite");
+    refused("ggml.scores", repeated(Owned::Float(0.5), 1), "1 scores");
+    refused("ggml.unknown_token_id", Owned::Unsigned(9999), "is 9999");
+    refused("ggml.token_type", repeated(Owned::Signed(1), 421), "<0x00>");
 }
