@@ -14,6 +14,9 @@ const HEAD: &str = "output.weight";
 const ROPE_TABLE: &str = "rope_freqs.weight";
 
 /// A model by the names, shapes and order of rows that a Hugging Face folder has.
+///
+/// Every tensor of the file has its place here, and none is there twice. That none is missing, and that shapes are
+/// those that the config asks for, is checked where a model is built, as for a folder.
 #[derive(Clone, Debug)]
 pub struct GgufModel<'a> {
     config: Value,

@@ -146,3 +146,55 @@ fn llama3(count: usize, theta: f64, factor: f64, context: f64) -> impl Iterator<
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a converter computes it: by wavelengths, frequencies in 32 bits.
+    fn table(theta: f32, width: usize, factor: f32, context: f32) -> Vec<f32> {
+        let factors = (0..width).step_by(2).map(|index| {
+            let frequency = 1.0 / libm::powf(theta, index as f32 / width as f32);
+            let length = std::f32::consts::TAU / frequency;
+            let smooth = (context / length - 1.0) / 3.0;
+            match length {
+                short if short < context / 4.0 => 1.0,
+                long if long > context => factor,
+                _ => 1.0 / ((1.0 - smooth) / factor + smooth),
+            }
+        });
+        factors.collect()
+    }
+
+    #[test]
+    fn the_tables_of_llama_3_are_recognised() {
+        // Llama 3.1 and 3.3; 3.2 with 1 and 3 billion parameters; a context that is not theirs.
+        for (width, factor, context) in [
+            (128, 8.0, 8192),
+            (64, 32.0, 8192),
+            (128, 32.0, 8192),
+            (96, 3.5, 4096),
+        ] {
+            let table = table(500_000.0, width, factor, context as f32);
+            let found = recognise(&table, 500_000.0, None).unwrap().unwrap();
+            let expected = json!({
+                "rope_type": "llama3",
+                "factor": factor,
+                "low_freq_factor": 1.0,
+                "high_freq_factor": 4.0,
+                "original_max_position_embeddings": context,
+            });
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn a_table_with_one_factor_changed_is_none_of_llama_3() {
+        let good = table(500_000.0, 128, 8.0, 8192.0);
+        for index in 0..good.len() {
+            let mut table = good.clone();
+            table[index] *= 1.01;
+            assert!(recognise(&table, 500_000.0, None).is_err(), "{index}");
+        }
+    }
+}
