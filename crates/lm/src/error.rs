@@ -41,6 +41,20 @@ pub enum Error {
         /// What the reader says.
         source: safetensors::SafeTensorError,
     },
+    /// A GGUF file that is not one, is damaged or is of a version that is not read.
+    #[error("the GGUF file {problem}")]
+    Gguf {
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A metadata key of a GGUF file that is missing, damaged or asks for what is not supported.
+    #[error("GGUF metadata: key `{key}` {problem}")]
+    GgufKey {
+        /// The key at fault.
+        key: String,
+        /// What is wrong with it and what would be accepted.
+        problem: String,
+    },
     /// A model bundle that is not one, or is damaged.
     #[error("the model bundle {problem}")]
     Bundle {
@@ -162,6 +176,19 @@ impl Error {
 
     pub(crate) fn config(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Config {
+            key: key.into(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn gguf(problem: impl Into<String>) -> Self {
+        Self::Gguf {
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn gguf_key(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::GgufKey {
             key: key.into(),
             problem: problem.into(),
         }

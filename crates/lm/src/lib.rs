@@ -16,6 +16,7 @@ mod data;
 mod error;
 mod evaluate;
 mod generate;
+mod gguf;
 mod import;
 mod kernels;
 mod layout;
@@ -38,6 +39,10 @@ pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
 pub use generate::{Finish, Generation, check_context, generate};
+pub use gguf::{
+    GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufType,
+    GgufValue,
+};
 pub use import::import_hugging_face;
 pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};

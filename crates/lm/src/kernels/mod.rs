@@ -23,6 +23,7 @@ pub(crate) mod math;
 pub(crate) mod matmul;
 pub(crate) mod memory;
 pub(crate) mod norm;
+pub(crate) mod quantised;
 pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;

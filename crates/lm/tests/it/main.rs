@@ -3,6 +3,7 @@
 
 mod bits;
 mod bundles;
+mod gguf;
 mod imports;
 mod stories;
 
