@@ -10,7 +10,7 @@ use crate::bundle::Bundle;
 use crate::config::{Config, Family};
 use crate::error::{Error, Result};
 use crate::kernels::memory::zeros;
-use crate::layout::{Entry, Layout};
+use crate::layout::Layout;
 use crate::model::Model;
 use crate::tensor_file;
 use crate::tokenizer::Tokenizer;
@@ -33,55 +33,83 @@ pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_jso
 
 /// The model of this shape in a safetensors file.
 pub(crate) fn model(config: Config, bytes: &[u8]) -> Result<Model> {
-    assemble(config, tensor_file::read(bytes)?.tensors())
-}
-
-/// The model of this shape made of named tensors, from one file or from several.
-///
-/// Names, shapes and types are checked before anything is allocated, so that a `config.json` alone takes no memory.
-pub(crate) fn assemble(config: Config, mut tensors: Vec<(String, TensorView<'_>)>) -> Result<Model> {
-    let layout = Layout::new(&config);
+    let file = tensor_file::read(bytes)?;
+    let mut tensors = file.tensors();
     // A safetensors header is a JSON object, read into a map: sorted, so that the first refusal is always the same.
     tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let Found { tensors, head } = find(config.family, &layout, tensors)?;
+    let described: Vec<Described<'_>> = tensors
+        .iter()
+        .map(|(name, view)| Described {
+            name,
+            shape: view.shape(),
+        })
+        .collect();
+    assemble(config, &described, |index, target| {
+        let (name, view) = &tensors[index];
+        read_tensor(name, view, target)
+    })
+}
+
+/// What a source says of a tensor before its values are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Described<'a> {
+    pub name: &'a str,
+    pub shape: &'a [usize],
+}
+
+/// The model of this shape made of named tensors, from wherever they come: `read` stores the values of one of them, by
+/// its number.
+///
+/// All names and shapes are checked before anything is allocated, so that a `config.json` alone takes no memory.
+pub(crate) fn assemble(
+    config: Config,
+    tensors: &[Described<'_>],
+    mut read: impl FnMut(usize, &mut [f32]) -> Result<()>,
+) -> Result<Model> {
+    let layout = Layout::new(&config);
+    let Found { places, head } = find(config.family, &layout, tensors)?;
     let mut parameters = zeros(layout.total);
-    for (entry, (name, view)) in layout.entries.iter().zip(&tensors) {
-        read_tensor(name, view, &mut parameters[entry.range.clone()])?;
+    for (entry, &index) in layout.entries.iter().zip(&places) {
+        let values = &mut parameters[entry.range.clone()];
+        read(index, values)?;
+        check_finite(tensors[index].name, values)?;
     }
-    if let Some(view) = head {
+    if let Some(index) = head {
         let embedding = &parameters[layout.embedding.clone()];
-        check_head(&view, &layout.entries[0], embedding)?;
+        let mut values = vec![0.0; embedding.len()];
+        read(index, &mut values)?;
+        check_head(&values, &layout.entries[0].name, embedding)?;
     }
     Model::from_parameters(config, parameters)
 }
 
-/// The tensors of a model in the order of its layout, of the right shapes and types.
-struct Found<'a> {
-    tensors: Vec<(String, TensorView<'a>)>,
+/// The numbers of a model's tensors in the order of its layout.
+struct Found {
+    places: Vec<usize>,
     /// A head that is there although it is tied.
-    head: Option<TensorView<'a>>,
+    head: Option<usize>,
 }
 
-fn find<'a>(family: Family, layout: &Layout, tensors: Vec<(String, TensorView<'a>)>) -> Result<Found<'a>> {
-    let places: HashMap<&str, usize> = layout
+fn find(family: Family, layout: &Layout, tensors: &[Described<'_>]) -> Result<Found> {
+    let entries: HashMap<&str, usize> = layout
         .entries
         .iter()
         .enumerate()
         .map(|(index, entry)| (entry.name.as_str(), index))
         .collect();
-    let mut found: Vec<Option<(String, TensorView<'a>)>> = layout.entries.iter().map(|_| None).collect();
+    let mut found = vec![None; layout.entries.len()];
     let mut head = None;
-    for (name, view) in tensors {
-        if let Some(&index) = places.get(canonical(family, &name).as_ref()) {
-            check_form(&name, &view, &layout.entries[index].shape)?;
-            if found[index].is_some() {
+    for (index, tensor) in tensors.iter().enumerate() {
+        let name = tensor.name;
+        if let Some(&entry) = entries.get(canonical(family, name).as_ref()) {
+            check_shape(tensor, &layout.entries[entry].shape)?;
+            if found[entry].replace(index).is_some() {
                 return Err(Error::tensor(name, "is there twice, with and without its prefix"));
             }
-            found[index] = Some((name, view));
         } else if name == "lm_head.weight" {
-            check_form(&name, &view, &layout.entries[0].shape)?;
-            head = Some(view);
-        } else if !is_ignored(family, &name) {
+            check_shape(tensor, &layout.entries[0].shape)?;
+            head = Some(index);
+        } else if !is_ignored(family, name) {
             let problem = format!(
                 "is unknown in a `{}` of this shape: check `{}` in config.json",
                 family.name(),
@@ -90,13 +118,14 @@ fn find<'a>(family: Family, layout: &Layout, tensors: Vec<(String, TensorView<'a
             return Err(Error::tensor(name, problem));
         }
     }
-    let missing = |index: usize| Error::tensor(&layout.entries[index].name, "is missing");
-    let tensors = found
+    let places = found
         .into_iter()
-        .enumerate()
-        .map(|(index, tensor)| tensor.ok_or_else(|| missing(index)))
-        .collect::<Result<_>>()?;
-    Ok(Found { tensors, head })
+        .zip(&layout.entries)
+        .map(|(index, entry)| index.ok_or_else(|| Error::tensor(&entry.name, "is missing")));
+    Ok(Found {
+        places: places.collect::<Result<_>>()?,
+        head,
+    })
 }
 
 /// The name of a tensor in the layout.
@@ -124,53 +153,55 @@ fn is_ignored(family: Family, name: &str) -> bool {
     index.bytes().all(|byte| byte.is_ascii_digit()) && matches!(rest, "attn.bias" | "attn.masked_bias")
 }
 
-fn check_head(view: &TensorView<'_>, entry: &Entry, embedding: &[f32]) -> Result<()> {
-    let mut values = vec![0.0; embedding.len()];
-    read_tensor("lm_head.weight", view, &mut values)?;
+fn check_head(values: &[f32], name: &str, embedding: &[f32]) -> Result<()> {
     if values == embedding {
         Ok(())
     } else {
         let problem = format!(
-            "differs from `{}`, but the head is tied to it: check `tie_word_embeddings` in config.json",
-            entry.name
+            "differs from `{name}`, but the head is tied to it: check `tie_word_embeddings` in config.json"
         );
         Err(Error::tensor("lm_head.weight", problem))
     }
 }
 
-fn check_form(name: &str, view: &TensorView<'_>, shape: &[usize]) -> Result<()> {
-    if view.shape() != shape {
-        return Err(Error::tensor(
-            name,
+fn check_shape(tensor: &Described<'_>, shape: &[usize]) -> Result<()> {
+    if tensor.shape == shape {
+        Ok(())
+    } else {
+        Err(Error::tensor(
+            tensor.name,
             format!(
                 "has shape {:?}, where config.json asks for {shape:?}",
-                view.shape()
+                tensor.shape
             ),
-        ));
-    }
-    match view.dtype() {
-        Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
-        other => Err(Error::tensor(
-            name,
-            format!("is of type {other}: only F32, F16 and BF16 are supported"),
-        )),
+        ))
     }
 }
 
-/// Widens a tensor that [`check_form`] has let through.
-fn read_tensor(name: &str, view: &TensorView<'_>, target: &mut [f32]) -> Result<()> {
-    match view.dtype() {
-        Dtype::F16 => widen(view.data(), target, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => widen(view.data(), target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        _ => widen(view.data(), target, f32::from_le_bytes),
-    }
-    match target.iter().position(|value| !value.is_finite()) {
+fn check_finite(name: &str, values: &[f32]) -> Result<()> {
+    match values.iter().position(|value| !value.is_finite()) {
         None => Ok(()),
         Some(index) => Err(Error::tensor(
             name,
             format!("holds a value that is not finite, at index {index}"),
         )),
     }
+}
+
+/// Widens the values of a tensor of the target's size.
+fn read_tensor(name: &str, view: &TensorView<'_>, target: &mut [f32]) -> Result<()> {
+    match view.dtype() {
+        Dtype::F32 => widen(view.data(), target, f32::from_le_bytes),
+        Dtype::F16 => widen(view.data(), target, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => widen(view.data(), target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+        other => {
+            return Err(Error::tensor(
+                name,
+                format!("is of type {other}: only F32, F16 and BF16 are supported"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn widen<const SIZE: usize>(data: &[u8], target: &mut [f32], convert: impl Fn([u8; SIZE]) -> f32) {

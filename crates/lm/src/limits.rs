@@ -25,7 +25,7 @@ pub fn training_bytes(config: &Config, options: &TrainOptions) -> u64 {
 }
 
 /// Bytes that [`generate`](crate::generate()) holds at most: parameters, the cache of a full context, and the buffers
-/// of a prompt that fills it.
+/// with which a prompt that fills it is read.
 pub fn inference_bytes(config: &Config) -> u64 {
     let context = config.context;
     // The sampler copies the logits twice.

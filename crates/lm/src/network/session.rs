@@ -10,6 +10,10 @@ use crate::kernels::rotary::Turns;
 use crate::kernels::{Matrix, Start, Work, multiply};
 use crate::model::Model;
 
+/// Tokens that go through the blocks together: a long prompt takes no more memory than this many. Not a rule for bits,
+/// as rows do not influence each other.
+const ROWS_AT_ONCE: usize = 1024;
+
 /// A sequence in progress: the keys and values of what it has read.
 ///
 /// Reading tokens at once, one by one or in any parts gives the same bits.
@@ -46,11 +50,12 @@ impl<'a> Session<'a> {
     }
 
     /// Numbers that reading so many tokens at once takes besides.
-    pub fn reading_numbers(config: &Config, rows: usize) -> u64 {
+    pub fn reading_numbers(config: &Config, tokens: usize) -> u64 {
+        let rows = tokens.min(ROWS_AT_ONCE);
         let mlp = config.expanded_width() + config.inner_width;
         let row = 4 * config.width + 2 + 2 * config.query_width() + mlp;
         rows as u64 * (row as u64 + HeadInputs::numbers(config) + Scratch::numbers(config))
-            + (config.vocabulary + config.width) as u64
+            + (config.vocabulary + 2 * config.width) as u64
     }
 
     /// Reads tokens (at least one, and no more than fit) and gives the logits after the last of them. Runs in the
@@ -58,12 +63,41 @@ impl<'a> Session<'a> {
     pub fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
         let (config, layout, parameters) =
             (self.model.config(), self.model.layout(), self.model.parameters());
-        let (rows, width) = (tokens.len(), config.width);
+        let mut last = Vec::new();
+        for part in tokens.chunks(ROWS_AT_ONCE) {
+            last = self.read_part(part);
+        }
+        let mut normed = vec![0.0; config.width];
+        normalise(
+            &mut normed,
+            &mut [[0.0; 2]],
+            &last,
+            parameters,
+            &layout.last_norm,
+            config.epsilon,
+        );
+        let mut logits = vec![0.0; config.vocabulary];
+        let head = at(parameters, &layout.head);
+        let head = Matrix::new(head, config.vocabulary, config.width).transposed();
+        multiply(
+            &mut logits,
+            Start::Zero,
+            Matrix::new(&normed, 1, config.width),
+            head,
+            Work::Shared,
+        );
+        logits
+    }
+
+    /// Reads a few tokens and gives the residual stream after the last of them.
+    fn read_part(&mut self, tokens: &[u32]) -> Vec<f32> {
+        let config = self.model.config();
+        let (rows, layout) = (tokens.len(), self.model.layout());
         let mut buffers = Buffers::new(config, rows);
         embed(
             &mut buffers.stream,
             tokens,
-            parameters,
+            self.model.parameters(),
             layout,
             rows,
             self.position,
@@ -72,26 +106,7 @@ impl<'a> Session<'a> {
             self.run_block(block, rows, &mut buffers);
         }
         self.position += rows;
-        let last = &buffers.stream[(rows - 1) * width..];
-        let mut normed = vec![0.0; width];
-        normalise(
-            &mut normed,
-            &mut [[0.0; 2]],
-            last,
-            parameters,
-            &layout.last_norm,
-            config.epsilon,
-        );
-        let mut logits = vec![0.0; config.vocabulary];
-        let head = Matrix::new(at(parameters, &layout.head), config.vocabulary, width).transposed();
-        multiply(
-            &mut logits,
-            Start::Zero,
-            Matrix::new(&normed, 1, width),
-            head,
-            Work::Shared,
-        );
-        logits
+        buffers.stream.split_off((rows - 1) * config.width)
     }
 
     fn run_block(&mut self, index: usize, rows: usize, buffers: &mut Buffers) {
@@ -235,7 +250,7 @@ mod tests {
                 &made.scratch.narrow,
             ];
             let rows: usize = rows.into_iter().map(Vec::len).sum();
-            let logits = config.vocabulary + config.width;
+            let logits = config.vocabulary + 2 * config.width;
             assert_eq!(
                 Session::reading_numbers(&config, 3),
                 (rows + inputs + 2 * made.scales.len() + logits) as u64,

@@ -239,6 +239,9 @@ fn reads_the_same_in_parts(case: &Case, parts: &[std::ops::Range<usize>]) {
 fn reading_at_once_or_in_parts_or_in_training_gives_the_same_bits() {
     let case = gpt2([600, 300, 24, 2, 3], shape(1, 300));
     reads_the_same_in_parts(&case, &[0..70, 70..71, 71..200, 200..300]);
+    // More than go through the blocks together.
+    let long = gpt2([7, 1100, 4, 1, 1], shape(1, 1100));
+    reads_the_same_in_parts(&long, &[0..1, 1..1099, 1099..1100]);
     for config in variants().into_iter().filter(|config| config.context > 30) {
         reads_the_same_in_parts(&Case::new(config, shape(1, 29)), &[0..1, 1..18, 18..29]);
     }

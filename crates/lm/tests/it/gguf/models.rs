@@ -74,7 +74,7 @@ fn gpt2_returns_to_the_matrices_it_was_converted_from() {
     }
     let config = model.config().to_string();
     let config = posthuman_lm::Config::from_json(config.as_bytes()).unwrap();
-    assert_eq!((config.n_layer, config.n_embd, config.vocab_size), (2, 32, 97));
+    assert_eq!((config.layers, config.width, config.vocabulary), (2, 32, 97));
 }
 
 /// The config, or the refusal, of the tiny Llama with some keys and tensors changed.
