@@ -1,11 +1,12 @@
 //! Import of a Hugging Face folder's contents: `config.json`, `model.safetensors`, `tokenizer.json`.
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 
 use crate::bundle::Bundle;
 use crate::config::Gpt2Config;
 use crate::error::{Error, Result};
+use crate::folder::{InMemory, TensorInfo, TensorSource};
 use crate::layout::{Entry, Layout};
 use crate::model::Model;
 use crate::tensor_file;
@@ -28,35 +29,32 @@ pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_jso
 
 /// The model of this shape in a safetensors file.
 pub(crate) fn model(config: Gpt2Config, bytes: &[u8]) -> Result<Model> {
-    let file = tensor_file::read(bytes)?;
+    model_of(config, &InMemory::new(&tensor_file::read(bytes)?))
+}
+
+/// The model of this shape in a source of tensors, of which one at a time is read.
+pub(crate) fn model_of(config: Gpt2Config, source: &dyn TensorSource) -> Result<Model> {
     let layout = Layout::new(&config);
     let mut parameters = vec![0.0; layout.total];
     let mut found = vec![false; layout.entries.len()];
     let mut head = None;
-    // A safetensors header is a JSON object, read into a map: sorted, so that the first refusal is always the same.
-    let mut tensors = file.tensors();
-    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    for (full_name, view) in tensors {
-        let name = full_name.strip_prefix("transformer.").unwrap_or(&full_name);
+    // Sources are sorted by name, so that the first refusal is always the same.
+    for (place, tensor) in source.tensors().iter().enumerate() {
+        let name = tensor.name.strip_prefix("transformer.").unwrap_or(&tensor.name);
         if name == "lm_head.weight" {
-            head = Some(view);
+            head = Some(place);
         } else if let Some(index) = layout.entries.iter().position(|entry| entry.name == name) {
             if std::mem::replace(&mut found[index], true) {
                 return Err(Error::tensor(
-                    full_name,
+                    &tensor.name,
                     "is there twice, with and without the `transformer.` prefix",
                 ));
             }
             let entry = &layout.entries[index];
-            read_tensor(
-                &full_name,
-                &view,
-                &entry.shape,
-                &mut parameters[entry.range.clone()],
-            )?;
+            read_tensor(source, place, &entry.shape, &mut parameters[entry.range.clone()])?;
         } else if !is_mask(name) {
             return Err(Error::tensor(
-                full_name,
+                &tensor.name,
                 "is unknown in a GPT-2 of this shape: check `n_layer` in config.json",
             ));
         }
@@ -64,7 +62,9 @@ pub(crate) fn model(config: Gpt2Config, bytes: &[u8]) -> Result<Model> {
     if let Some(index) = found.iter().position(|found| !found) {
         return Err(Error::tensor(&layout.entries[index].name, "is missing"));
     }
-    check_head(head, &layout.entries[0], &parameters)?;
+    if let Some(place) = head {
+        check_head(source, place, &layout.entries[0], &parameters)?;
+    }
     Model::from_parameters(config, parameters)
 }
 
@@ -76,10 +76,9 @@ fn is_mask(name: &str) -> bool {
     index.bytes().all(|byte| byte.is_ascii_digit()) && matches!(rest, "attn.bias" | "attn.masked_bias")
 }
 
-fn check_head(head: Option<TensorView<'_>>, embedding: &Entry, parameters: &[f32]) -> Result<()> {
-    let Some(view) = head else { return Ok(()) };
+fn check_head(source: &dyn TensorSource, place: usize, embedding: &Entry, parameters: &[f32]) -> Result<()> {
     let mut values = vec![0.0; embedding.range.len()];
-    read_tensor("lm_head.weight", &view, &embedding.shape, &mut values)?;
+    read_tensor(source, place, &embedding.shape, &mut values)?;
     if values == parameters[embedding.range.clone()] {
         Ok(())
     } else {
@@ -90,20 +89,26 @@ fn check_head(head: Option<TensorView<'_>>, embedding: &Entry, parameters: &[f32
     }
 }
 
-fn read_tensor(name: &str, view: &TensorView<'_>, shape: &[usize], target: &mut [f32]) -> Result<()> {
-    if view.shape() != shape {
+fn read_tensor(source: &dyn TensorSource, place: usize, shape: &[usize], target: &mut [f32]) -> Result<()> {
+    let TensorInfo {
+        name,
+        dtype,
+        shape: stored,
+    } = &source.tensors()[place];
+    if stored != shape {
         return Err(Error::tensor(
             name,
-            format!(
-                "has shape {:?}, where config.json asks for {shape:?}",
-                view.shape()
-            ),
+            format!("has shape {stored:?}, where config.json asks for {shape:?}"),
         ));
     }
-    match view.dtype() {
-        Dtype::F32 => widen(view.data(), target, f32::from_le_bytes),
-        Dtype::F16 => widen(view.data(), target, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => widen(view.data(), target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+    match dtype {
+        Dtype::F32 => widen(&source.bytes(place)?, target, f32::from_le_bytes),
+        Dtype::F16 => widen(&source.bytes(place)?, target, |bytes| {
+            f16::from_le_bytes(bytes).to_f32()
+        }),
+        Dtype::BF16 => widen(&source.bytes(place)?, target, |bytes| {
+            bf16::from_le_bytes(bytes).to_f32()
+        }),
         other => {
             return Err(Error::tensor(
                 name,

@@ -3,7 +3,11 @@
 
 mod bits;
 mod bundles;
+mod chats;
+mod encodings;
+mod folders;
 mod imports;
+mod readers;
 mod stories;
 
 use std::ops::ControlFlow;
