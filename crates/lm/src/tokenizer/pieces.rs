@@ -21,10 +21,9 @@ pub(super) fn pieces(text: &str, cuts: Cuts) -> impl Iterator<Item = &str> + Sen
 fn cut(text: &str, cuts: Cuts) -> usize {
     let bytes = text.as_bytes();
     // Only ASCII neighbours count, which keeps every look on a character's border.
-    let is_word = |byte: u8| byte.is_ascii_graphic();
     let may_cut = |index: usize| match cuts {
         Cuts::Nowhere => false,
-        Cuts::BetweenLines => is_word(bytes[index - 1]) && is_word(bytes[index + 1]),
+        Cuts::BetweenLines => bytes[index - 1].is_ascii_graphic() && bytes[index + 1].is_ascii_alphanumeric(),
         Cuts::AfterNewlines => true,
     };
     let newline =

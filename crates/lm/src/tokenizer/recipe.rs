@@ -14,8 +14,17 @@ pub(super) const SPACE: char = '\u{2581}';
 
 /// How Qwen2 cuts a text into words.
 pub(crate) const QWEN2_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const LLAMA3_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const GPT2_WORDS: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+
+/// Patterns of words in use: of GPT-2, GPT-4 and Llama 3, Qwen2, GPT-4o and its kin, Mistral since Nemo. In all of
+/// them a newline ends a word where a letter or a digit comes next.
+pub(super) const KNOWN_WORDS: [&str; 6] = [
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    QWEN2_WORDS,
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+];
 
 /// What the characters of a token stand for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -54,8 +63,9 @@ impl Prefix {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Cuts {
     Nowhere,
-    /// After a single newline between two ASCII characters that are no white space: there every known pattern ends a
-    /// word, and the newline alone matches the same part of it at the end of a text as before a word.
+    /// After a single newline between an ASCII character that is no white space and an ASCII letter or digit: there
+    /// every known pattern ends a word, and the newline alone matches the same part of it at the end of a text as
+    /// before a word.
     BetweenLines,
     /// After any newline: no merge and no added token holds one beside something else.
     AfterNewlines,
@@ -130,7 +140,7 @@ fn byte_level(json: &Value) -> Result<Recipe> {
     let known = words.iter().all(|step| match kind(step) {
         "Split" => {
             let pattern = step["pattern"]["Regex"].as_str().unwrap_or_default();
-            step["behavior"] == "Isolated" && [QWEN2_WORDS, LLAMA3_WORDS, GPT2_WORDS].contains(&pattern)
+            step["behavior"] == "Isolated" && KNOWN_WORDS.contains(&pattern)
         }
         _ => true,
     });

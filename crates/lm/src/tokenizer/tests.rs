@@ -178,3 +178,47 @@ fn special_tokens_must_be_tokens() {
         assert!(matches!(wrong, Err(Error::Tokenizer { .. })));
     }
 }
+
+#[test]
+fn pieces_are_cut_where_every_known_pattern_ends_a_word() {
+    let json: Value = serde_json::from_slice(family("llama3").to_json()).unwrap();
+    // Lines that begin and end with what a pattern could join to a newline.
+    let lines = [
+        "call();",
+        "x = 1",
+        "/usr/bin",
+        "'s it",
+        "don't",
+        "1851",
+        "  indented",
+        "\ttab",
+        "caf\u{e9}",
+        "\u{301}mark",
+        "A/",
+        "...",
+    ];
+    let text: String = (0..6000)
+        .map(|index| format!("{}\n", lines[(index * 7 + index / 12) % 12]))
+        .collect();
+    for pattern in recipe::KNOWN_WORDS {
+        let mut json = json.clone();
+        json["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = pattern.into();
+        let tokenizer = Tokenizer::from_json(json.to_string().as_bytes()).unwrap();
+        assert_eq!(tokenizer.inner.recipe.cuts, Cuts::BetweenLines);
+        assert!(pieces(&text, Cuts::BetweenLines).count() > 2);
+        let whole = tokenizer.inner.library.encode_fast(text.as_str(), false).unwrap();
+        assert_eq!(tokenizer.encode(&text).unwrap(), whole.get_ids(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_long_text_with_byte_fallback_has_one_prefix() {
+    let line = "Call me Ishmael, some years ago.\n caf\u{e9}\n\n";
+    let text = line.repeat(1000);
+    for name in ["llama2", "mistral", "metaspace"] {
+        let tokenizer = family(name);
+        assert!(pieces(&text, tokenizer.inner.recipe.cuts).count() > 1, "{name}");
+        let whole = tokenizer.inner.library.encode_fast(text.as_str(), false).unwrap();
+        assert_eq!(tokenizer.encode(&text).unwrap(), whole.get_ids(), "{name}");
+    }
+}
