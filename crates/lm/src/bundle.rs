@@ -2,15 +2,19 @@
 //!
 //! A bundle is a safetensors file whose `__metadata__` holds `config` (the text of a `config.json`), `format`
 //! (`posthuman-bundle/1`) and `tokenizer` (the exact bytes of a `tokenizer.json`), and whose tensors are f32,
-//! little-endian, in canonical order without gaps. The same model and tokenizer always give the same bytes.
+//! little-endian, in canonical order without gaps. Where a model has them, `chat_template` (Jinja), `generation`
+//! (defaults, JSON) and `special_tokens` (where they are others than the tokenizer's JSON says, JSON) are there too.
+//! Metadata are in the order of their keys. The same model and tokenizer always give the same bytes.
 
 use serde_json::{Map, Value};
 
+use crate::chat::ChatTemplate;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::generation_defaults::GenerationDefaults;
 use crate::model::{Model, Tensor};
 use crate::tensor_file;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{SpecialTokens, Tokenizer};
 
 const FORMAT: &str = "posthuman-bundle/1";
 
@@ -19,6 +23,16 @@ const FORMAT: &str = "posthuman-bundle/1";
 pub struct Bundle {
     model: Model,
     tokenizer: Tokenizer,
+    extras: BundleExtras,
+}
+
+/// What a model may come with beside its tokenizer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BundleExtras {
+    /// How messages are written for it.
+    pub chat_template: Option<ChatTemplate>,
+    /// How its maker advises to generate.
+    pub generation: Option<GenerationDefaults>,
 }
 
 /// What the head of a bundle tells without its weights.
@@ -26,8 +40,10 @@ pub struct Bundle {
 pub struct BundleHeader {
     /// Shape of the model.
     pub config: Config,
-    /// Its tokenizer.
+    /// Its tokenizer, with the tokens that begin and end a text.
     pub tokenizer: Tokenizer,
+    /// What it comes with.
+    pub extras: BundleExtras,
 }
 
 /// Outcome of reading a header from the first bytes of a bundle.
@@ -52,7 +68,29 @@ impl Bundle {
             );
             return Err(Error::Tokenizer { problem });
         }
-        Ok(Self { model, tokenizer })
+        Ok(Self {
+            model,
+            tokenizer,
+            extras: BundleExtras::default(),
+        })
+    }
+
+    /// The same bundle with other extras. A model made from another one keeps the tokenizer's tokens that begin and end
+    /// a text; give it the extras as well.
+    ///
+    /// # Errors
+    /// Defaults out of their ranges.
+    pub fn with_extras(mut self, extras: BundleExtras) -> Result<Self> {
+        if let Some(generation) = &extras.generation {
+            generation.sampling().check()?;
+        }
+        self.extras = extras;
+        Ok(self)
+    }
+
+    /// What the model comes with beside its tokenizer.
+    pub fn extras(&self) -> &BundleExtras {
+        &self.extras
     }
 
     /// The model.
@@ -84,10 +122,23 @@ impl Bundle {
             problem: "a tokenizer's JSON is not UTF-8".to_owned(),
         })?;
         let config = self.model.config().to_json();
-        tensor_file::write(
-            &[("config", &config), ("format", FORMAT), ("tokenizer", tokenizer)],
-            self.tensors(),
-        )
+        let generation = self.extras.generation.as_ref();
+        let generation = generation.map(GenerationDefaults::to_json).transpose()?;
+        let special = self.tokenizer.own_special_tokens();
+        let special = special.map(special_tokens_json).transpose()?;
+        let template = self.extras.chat_template.as_ref();
+        let metadata: Vec<(&str, &str)> = [
+            ("chat_template", template.map(ChatTemplate::source)),
+            ("config", Some(config.as_str())),
+            ("format", Some(FORMAT)),
+            ("generation", generation.as_deref()),
+            ("special_tokens", special.as_deref()),
+            ("tokenizer", Some(tokenizer)),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect();
+        tensor_file::write(&metadata, self.tensors())
     }
 
     /// Reads a bundle.
@@ -105,7 +156,8 @@ impl Bundle {
                 return Err(Error::Bundle { problem });
             }
         };
-        let bundle = Self::new(Model::from_safetensors(header.config, bytes)?, header.tokenizer)?;
+        let model = Model::from_safetensors(header.config, bytes)?;
+        let bundle = Self::new(model, header.tokenizer)?.with_extras(header.extras)?;
         if bundle.to_bytes()? != bytes {
             let problem =
                 "is not in canonical form: its tensors or metadata are written another way".to_owned();
@@ -130,12 +182,10 @@ impl BundleHeader {
             what: "the header of the model bundle",
             source,
         })?;
+        let metadata = header.get("__metadata__");
+        let optional = |key: &str| metadata.and_then(|metadata| metadata.get(key)?.as_str());
         let field = |key: &str| -> Result<&str> {
-            let value = header
-                .get("__metadata__")
-                .and_then(|metadata| metadata.get(key))
-                .and_then(Value::as_str);
-            value.ok_or_else(|| Error::Bundle {
+            optional(key).ok_or_else(|| Error::Bundle {
                 problem: format!("has no `{key}` in its metadata: it is not a bundle"),
             })
         };
@@ -145,7 +195,36 @@ impl BundleHeader {
             return Err(Error::Bundle { problem });
         }
         let config = Config::from_json(field("config")?.as_bytes())?;
-        let tokenizer = Tokenizer::from_json(field("tokenizer")?.as_bytes())?;
-        Ok(HeaderRead::Complete(Box::new(Self { config, tokenizer })))
+        let mut tokenizer = Tokenizer::from_json(field("tokenizer")?.as_bytes())?;
+        if let Some(special) = optional("special_tokens") {
+            tokenizer = tokenizer.with_special_tokens(special_tokens(special)?)?;
+        }
+        let extras = BundleExtras {
+            chat_template: optional("chat_template").map(ChatTemplate::parse).transpose()?,
+            generation: optional("generation")
+                .map(GenerationDefaults::from_json)
+                .transpose()?,
+        };
+        Ok(HeaderRead::Complete(Box::new(Self {
+            config,
+            tokenizer,
+            extras,
+        })))
     }
+}
+
+const SPECIAL_TOKENS: &str = "the bundle's special tokens";
+
+fn special_tokens_json(special: &SpecialTokens) -> Result<String> {
+    serde_json::to_string(special).map_err(|source| Error::Json {
+        what: SPECIAL_TOKENS,
+        source,
+    })
+}
+
+fn special_tokens(json: &str) -> Result<SpecialTokens> {
+    serde_json::from_str(json).map_err(|source| Error::Json {
+        what: SPECIAL_TOKENS,
+        source,
+    })
 }

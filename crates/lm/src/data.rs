@@ -49,8 +49,8 @@ pub struct TrainingData {
 }
 
 impl TrainingData {
-    /// Tokenizes whole documents, each checked by [`check_text`]; `<|endoftext|>` comes before each where the
-    /// tokenizer has it. `held_out` may be empty.
+    /// Tokenizes whole documents, each checked by [`check_text`]; what begins a text for the tokenizer, or else
+    /// what ends one, comes before each where there is such a token. `held_out` may be empty.
     ///
     /// # Errors
     /// A document that is no text, by its number, or fewer than two tokens to train on.
@@ -224,8 +224,10 @@ fn join(tokenizer: &Tokenizer, documents: &[&str]) -> Result<Vec<u32>> {
             Error::Text { problem } => Error::text(format!("number {} {problem}", index + 1)),
             other => other,
         })?;
-        stream.extend(tokenizer.end_of_text());
-        stream.extend(tokenizer.encode(document)?);
+        if !tokenizer.adds_bos() {
+            stream.extend(tokenizer.end_of_text());
+        }
+        stream.extend(tokenizer.encode_prompt(document)?);
     }
     Ok(stream)
 }

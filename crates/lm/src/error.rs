@@ -55,6 +55,28 @@ pub enum Error {
         /// What is wrong with it and what would be accepted.
         problem: String,
     },
+    /// A file of a model folder that is missing, damaged or not what its name says.
+    #[error("file `{name}` {problem}")]
+    File {
+        /// Its name.
+        name: String,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A file of a model folder that could not be read.
+    #[error("file `{name}` cannot be read")]
+    FileAccess {
+        /// Its name.
+        name: String,
+        /// What its owner says.
+        source: std::io::Error,
+    },
+    /// A chat template that cannot be parsed or rendered.
+    #[error("the chat template {problem}")]
+    ChatTemplate {
+        /// What is wrong, with the line where it is known.
+        problem: String,
+    },
     /// A model bundle that is not one, or is damaged.
     #[error("the model bundle {problem}")]
     Bundle {
@@ -170,6 +192,25 @@ impl Error {
     pub(crate) fn tensor(name: impl Into<String>, problem: impl Into<String>) -> Self {
         Self::Tensor {
             name: name.into(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn file(name: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::File {
+            name: name.into(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn tokenizer(problem: impl Into<String>) -> Self {
+        Self::Tokenizer {
+            problem: problem.into(),
+        }
+    }
+
+    pub(crate) fn chat_template(problem: impl Into<String>) -> Self {
+        Self::ChatTemplate {
             problem: problem.into(),
         }
     }

@@ -127,7 +127,7 @@ pub fn evaluate(
             "are not finite: the model's weights are out of range",
         ));
     }
-    Evaluation::of_segments(segments(bundle.tokenizer(), &tokens, &scores, text.len())?)
+    Evaluation::of_segments(segments(bundle.tokenizer(), text, &tokens, &scores)?)
 }
 
 impl Evaluation {
@@ -258,28 +258,29 @@ fn windows(tokens: &[u32], context: usize, stride: usize) -> Vec<Window<'_>> {
     }
 }
 
-/// Lays the scores of tokens 1.. onto the segments of the text.
-fn segments(tokenizer: &Tokenizer, tokens: &[u32], scores: &[Score], bytes: usize) -> Result<Vec<Segment>> {
-    let length = |token: u32| tokenizer.token_bytes(token).map_or(0, <[u8]>::len) as u64;
-    if tokens.iter().map(|&token| length(token)).sum::<u64>() != bytes as u64 {
-        let problem = "does not give back the bytes of this text: bits per byte would be wrong".to_owned();
-        return Err(Error::Tokenizer { problem });
-    }
-    let mut segments = vec![Segment::default(); (bytes as u64).div_ceil(SEGMENT) as usize];
-    let mut offset = length(tokens[0]);
-    for (&token, score) in tokens[1..].iter().zip(scores) {
-        add_token(&mut segments, offset, length(token), *score);
-        offset += length(token);
+/// Lays the scores of tokens 1.. onto the segments of the text as it was given.
+fn segments(tokenizer: &Tokenizer, text: &str, tokens: &[u32], scores: &[Score]) -> Result<Vec<Segment>> {
+    let lengths = tokenizer.given_lengths(text, tokens)?;
+    let mut segments = vec![Segment::default(); (text.len() as u64).div_ceil(SEGMENT) as usize];
+    let mut offset = lengths[0];
+    for (&length, score) in lengths[1..].iter().zip(scores) {
+        add_token(&mut segments, offset, length, *score);
+        offset += length;
     }
     Ok(segments)
 }
 
-/// Adds a token of `length` bytes at `offset`, shared out by bytes where it crosses a border.
+/// Adds a token of `length` bytes at `offset`, shared out by bytes where it crosses a border. One without bytes of the
+/// text, which a tokenizer that changes texts can have, counts where it stands.
 pub(crate) fn add_token(segments: &mut [Segment], offset: u64, length: u64, score: Score) {
     let end = offset + length;
-    let first = &mut segments[(offset / SEGMENT) as usize];
+    let place = ((offset / SEGMENT) as usize).min(segments.len() - 1);
+    let first = &mut segments[place];
     first.tokens += 1;
     first.correct += u64::from(score.correct);
+    if length == 0 {
+        first.nats += score.nats;
+    }
     let mut start = offset;
     while start < end {
         let border = end.min((start / SEGMENT + 1) * SEGMENT);

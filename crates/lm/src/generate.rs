@@ -128,17 +128,16 @@ fn check_prompt(config: &Config, prompt: &[u32]) -> Result<()> {
 /// Holds text back while it may still become a stop text.
 struct Writer<'a> {
     stream: StreamDecoder,
-    end_of_text: Option<u32>,
+    ends: &'a [u32],
     stop: &'a [String],
     held: String,
 }
 
 impl<'a> Writer<'a> {
-    fn new(tokenizer: &Tokenizer, sampling: &'a Sampling) -> Self {
-        let (stream, end_of_text) = (tokenizer.stream(), tokenizer.end_of_text());
+    fn new(tokenizer: &'a Tokenizer, sampling: &'a Sampling) -> Self {
         Self {
-            stream,
-            end_of_text,
+            stream: tokenizer.stream(),
+            ends: tokenizer.eos_tokens(),
             stop: &sampling.stop,
             held: String::new(),
         }
@@ -146,7 +145,7 @@ impl<'a> Writer<'a> {
 
     /// Takes a token in; says whether it ends the text.
     fn push(&mut self, token: u32) -> Option<Finish> {
-        if self.end_of_text == Some(token) {
+        if self.ends.contains(&token) {
             return Some(Finish::EndOfText);
         }
         self.held.push_str(&self.stream.push(token));

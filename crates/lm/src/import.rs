@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::Dtype;
 
 use crate::bundle::Bundle;
 use crate::config::{Config, Family};
 use crate::error::{Error, Result};
+use crate::folder::{InMemory, TensorInfo, TensorSource};
 use crate::kernels::memory::zeros;
 use crate::layout::Layout;
 use crate::model::Model;
@@ -33,20 +34,22 @@ pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_jso
 
 /// The model of this shape in a safetensors file.
 pub(crate) fn model(config: Config, bytes: &[u8]) -> Result<Model> {
-    let file = tensor_file::read(bytes)?;
-    let mut tensors = file.tensors();
-    // A safetensors header is a JSON object, read into a map: sorted, so that the first refusal is always the same.
-    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let described: Vec<Described<'_>> = tensors
+    model_of(config, &InMemory::new(&tensor_file::read(bytes)?))
+}
+
+/// The model of this shape in a source of tensors, of which one at a time is read.
+pub(crate) fn model_of(config: Config, source: &dyn TensorSource) -> Result<Model> {
+    // Sources are sorted by name, so that the first refusal is always the same.
+    let described: Vec<Described<'_>> = source
+        .tensors()
         .iter()
-        .map(|(name, view)| Described {
-            name,
-            shape: view.shape(),
+        .map(|tensor| Described {
+            name: &tensor.name,
+            shape: &tensor.shape,
         })
         .collect();
     assemble(config, &described, |index, target| {
-        let (name, view) = &tensors[index];
-        read_tensor(name, view, target)
+        read_tensor(source, index, target)
     })
 }
 
@@ -189,18 +192,20 @@ fn check_finite(name: &str, values: &[f32]) -> Result<()> {
 }
 
 /// Widens the values of a tensor of the target's size.
-fn read_tensor(name: &str, view: &TensorView<'_>, target: &mut [f32]) -> Result<()> {
-    match view.dtype() {
-        Dtype::F32 => widen(view.data(), target, f32::from_le_bytes),
-        Dtype::F16 => widen(view.data(), target, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => widen(view.data(), target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
+fn read_tensor(source: &dyn TensorSource, index: usize, target: &mut [f32]) -> Result<()> {
+    let TensorInfo { name, dtype, .. } = &source.tensors()[index];
+    let convert: fn(&[u8], &mut [f32]) = match dtype {
+        Dtype::F32 => |data, target| widen(data, target, f32::from_le_bytes),
+        Dtype::F16 => |data, target| widen(data, target, |bytes| f16::from_le_bytes(bytes).to_f32()),
+        Dtype::BF16 => |data, target| widen(data, target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
         other => {
             return Err(Error::tensor(
                 name,
                 format!("is of type {other}: only F32, F16 and BF16 are supported"),
             ));
         }
-    }
+    };
+    convert(&source.bytes(index)?, target);
     Ok(())
 }
 

@@ -11,11 +11,14 @@
 
 mod baseline;
 mod bundle;
+mod chat;
 mod config;
 mod data;
 mod error;
 mod evaluate;
+mod folder;
 mod generate;
+mod generation_defaults;
 mod gguf;
 mod import;
 mod kernels;
@@ -33,12 +36,15 @@ mod train;
 mod workload;
 
 pub use baseline::{OrderTwoModel, gzip_bits_per_byte};
-pub use bundle::{Bundle, BundleHeader, HeaderRead};
+pub use bundle::{Bundle, BundleExtras, BundleHeader, HeaderRead};
+pub use chat::{ChatOptions, ChatTemplate, Date, Message, Role};
 pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
+pub use folder::{ModelFiles, import_folder};
 pub use generate::{Finish, Generation, check_context, generate};
+pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufType,
     GgufValue,
@@ -49,7 +55,7 @@ pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
 pub use sampling::Sampling;
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
-pub use tokenizer::{StreamDecoder, Tokenizer};
+pub use tokenizer::{SpecialTokens, StreamDecoder, Tokenizer};
 pub use train::{StepReport, TrainOptions, Trainer};
 pub use workload::{Decoder, LossMeter};
 

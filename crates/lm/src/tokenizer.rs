@@ -1,49 +1,61 @@
-//! Byte-level BPE tokenizers in Hugging Face's `tokenizer.json` form: trained on a text, or imported.
+//! BPE tokenizers in Hugging Face's `tokenizer.json` form: trained on a text, or imported.
 //!
-//! Encoding and training are the `tokenizers` crate's. Decoding is our own, from a table of each token's bytes: a
-//! byte-level token is a sequence of bytes, which also gives bits per byte and text that never breaks inside a
-//! character while it streams.
+//! Encoding and training are the `tokenizers` crate's. Decoding is our own, from a table of each token's bytes, which
+//! also gives bits per byte and text that never breaks inside a character while it streams. `recipe.rs` says which
+//! tokenizers are accepted.
 
 mod bytes;
+mod given;
+mod pieces;
+mod recipe;
+mod special;
 mod stream;
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, NormalizerWrapper, TokenizerImpl};
 
+pub(crate) use recipe::QWEN2_WORDS;
+pub use special::SpecialTokens;
 pub use stream::StreamDecoder;
 
 use crate::error::{Error, Result};
 use crate::threads;
+use pieces::pieces;
+use recipe::{Cuts, Prefix, Recipe};
 
 const END_OF_TEXT: &str = "<|endoftext|>";
 const MINIMUM_VOCABULARY: usize = 257;
 const MAXIMUM_VOCABULARY: usize = 1 << 20;
 /// Pairs seen once are no pattern.
 const MINIMUM_FREQUENCY: u64 = 2;
-/// Texts are encoded in pieces of at least this many bytes, since the library keeps much beside each byte.
-const PIECE: usize = 1 << 14;
 
-/// A byte-level BPE tokenizer. Cloning is cheap.
+/// A BPE tokenizer. Cloning is cheap.
 #[derive(Clone)]
 pub struct Tokenizer {
     inner: Arc<Inner>,
+    special: SpecialTokens,
 }
 
 struct Inner {
     json: Vec<u8>,
     library: tokenizers::Tokenizer,
+    /// Puts no space before a text; `None` where `library` does not either.
+    continuation: Option<tokenizers::Tokenizer>,
+    recipe: Recipe,
     /// Bytes of each token; `None` where an id is unused.
     bytes: Arc<Vec<Option<Vec<u8>>>>,
-    end_of_text: Option<u32>,
+    /// What the JSON alone says.
+    special: SpecialTokens,
 }
 
 impl Tokenizer {
-    /// Trains a tokenizer on texts, with `<|endoftext|>` as token 0, the 256 bytes next, then merges up to
+    /// Trains a byte-level tokenizer on texts, with `<|endoftext|>` as token 0, the 256 bytes next, then merges up to
     /// `vocabulary` tokens (fewer where the texts hold fewer patterns that occur twice). The same texts give the same
     /// `tokenizer.json` bytes.
     ///
@@ -65,41 +77,51 @@ impl Tokenizer {
 
     /// Reads a `tokenizer.json`. Its bytes are kept as they are, since a digest and a bundle cover them.
     ///
+    /// Accepted are byte-level BPE, and BPE with byte fallback that writes spaces as U+2581. What comes back from
+    /// [`decode`](Self::decode) is the text that was encoded; where the tokenizer composes characters (`NFC`) it is the
+    /// text in that form, and where it writes spaces as U+2581 a U+2581 of the text comes back as a space.
+    ///
     /// # Errors
-    /// Anything but a lossless, deterministic byte-level BPE: other models, normalisers, an added prefix space,
-    /// dropout, missing bytes.
+    /// Other models (`Unigram`, `WordPiece`, `WordLevel`), other normalisers and pre-tokenizers, dropout, missing
+    /// bytes, by their names.
     pub fn from_json(json: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(json).map_err(|source| Error::Json {
+        let value: Value = serde_json::from_slice(json).map_err(|source| Error::Json {
             what: "tokenizer.json",
             source,
         })?;
-        bytes::check_byte_level(&value)?;
-        let mut library =
-            tokenizers::Tokenizer::from_bytes(json).map_err(|source| Error::TokenizerLibrary {
-                action: "read tokenizer.json",
-                source,
-            })?;
-        let failed = |source| Error::TokenizerLibrary {
-            action: "switch truncation off",
-            source,
+        let recipe = Recipe::read(&value)?;
+        let library = read_library(json)?;
+        let continuation = match recipe.prefix {
+            Prefix::Never => None,
+            _ => Some(read_library(recipe::continuation(&value).to_string().as_bytes())?),
         };
-        library.with_truncation(None).map_err(failed)?;
-        library.with_padding(None);
-        // A text that spells a special token is text: nobody may end a document from inside it.
-        library.set_encode_special_tokens(true);
-        let bytes = bytes::token_bytes(&library)?;
-        let end_of_text = library.token_to_id(END_OF_TEXT);
+        let bytes = bytes::token_bytes(&library, recipe.alphabet)?;
+        let special = SpecialTokens::of_json(&value, &library);
+        special.check(&bytes)?;
         let inner = Inner {
             json: json.to_vec(),
             library,
+            continuation,
+            recipe,
             bytes: Arc::new(bytes),
-            end_of_text,
+            special: special.clone(),
         };
         let tokenizer = Self {
             inner: Arc::new(inner),
+            special,
         };
-        tokenizer.check_lossless()?;
+        tokenizer.check_round_trip()?;
         Ok(tokenizer)
+    }
+
+    /// The same tokenizer with other tokens that begin and end a text than its JSON says.
+    ///
+    /// # Errors
+    /// Ids that are no tokens.
+    pub fn with_special_tokens(mut self, special: SpecialTokens) -> Result<Self> {
+        special.check(&self.inner.bytes)?;
+        self.special = special;
+        Ok(self)
     }
 
     /// The exact bytes of its `tokenizer.json`.
@@ -112,37 +134,75 @@ impl Tokenizer {
         Sha256::digest(&self.inner.json).into()
     }
 
-    /// The tokens of a text. Special tokens spelt out in it are encoded as the text they are.
+    /// The tokens of a text, without one that begins it. Special tokens spelt out in it are encoded as the text they
+    /// are.
     ///
     /// # Errors
-    /// A failure of the library, which a lossless tokenizer does not meet.
+    /// A failure of the library, which an accepted tokenizer does not meet.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_segment(text, true)
+    }
+
+    /// The tokens of a text that is to be continued: [`bos_token`](Self::bos_token) first where
+    /// [`adds_bos`](Self::adds_bos), then those of [`encode`](Self::encode).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>> {
+        let mut tokens: Vec<u32> = self
+            .special
+            .bos
+            .filter(|_| self.special.adds_bos)
+            .into_iter()
+            .collect();
+        tokens.extend(self.encode(text)?);
+        Ok(tokens)
+    }
+
+    /// The tokens of a stretch of plain text at the start of everything, or after a special token.
+    pub(crate) fn encode_segment(&self, text: &str, at_start: bool) -> Result<Vec<u32>> {
+        let Inner {
+            library,
+            continuation,
+            recipe,
+            ..
+        } = &*self.inner;
         let mut tokens = Vec::with_capacity(text.len() / 3);
-        for piece in pieces(text) {
-            let encoding =
-                self.inner
-                    .library
-                    .encode_fast(piece, false)
-                    .map_err(|source| Error::TokenizerLibrary {
-                        action: "encode a text",
-                        source,
-                    })?;
+        let mut prefixed = recipe.prefix.applies(text, at_start);
+        for piece in pieces(text, recipe.cuts) {
+            let library = match continuation {
+                Some(continuation) if !prefixed => continuation,
+                _ => library,
+            };
+            let encoding = library
+                .encode_fast(piece, false)
+                .map_err(|source| Error::TokenizerLibrary {
+                    action: "encode a text",
+                    source,
+                })?;
             tokens.extend_from_slice(encoding.get_ids());
+            prefixed = false;
         }
         Ok(tokens)
     }
 
-    /// The text of tokens. Bytes that are no UTF-8 become U+FFFD; ids that stand for nothing give nothing.
+    /// The text of tokens, without the space that the tokenizer puts before a text. Bytes that are no UTF-8 become
+    /// U+FFFD; ids that stand for nothing give nothing.
     pub fn decode(&self, tokens: &[u32]) -> String {
         let bytes: Vec<u8> = tokens
             .iter()
             .flat_map(|&token| self.token_bytes(token).unwrap_or_default())
             .copied()
             .collect();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let text = match bytes.strip_prefix(b" ") {
+            Some(rest) if self.inner.recipe.prefix != Prefix::Never => rest,
+            _ => &bytes,
+        };
+        String::from_utf8_lossy(text).into_owned()
     }
 
-    /// A decoder of one token after another that only gives whole characters.
+    /// A decoder of one token after another that only gives whole characters. A space before the first word is kept:
+    /// what is streamed continues a text.
     pub fn stream(&self) -> StreamDecoder {
         StreamDecoder::new(self.inner.bytes.clone())
     }
@@ -157,23 +217,70 @@ impl Tokenizer {
         self.inner.bytes.get(token as usize)?.as_deref()
     }
 
-    /// The id of `<|endoftext|>`, where the tokenizer has it.
+    /// The id of a token by its name in the JSON.
+    pub fn token_id(&self, name: &str) -> Option<u32> {
+        self.inner.library.token_to_id(name)
+    }
+
+    /// The token that usually ends a text and stands between documents; `<|endoftext|>` in GPT-2.
     pub fn end_of_text(&self) -> Option<u32> {
-        self.inner.end_of_text
+        self.special.eos.first().copied()
+    }
+
+    /// Every token that ends a text.
+    pub fn eos_tokens(&self) -> &[u32] {
+        &self.special.eos
+    }
+
+    /// The token that begins a text, where there is one.
+    pub fn bos_token(&self) -> Option<u32> {
+        self.special.bos
+    }
+
+    /// Whether a text that is scored, learnt or continued begins with [`bos_token`](Self::bos_token).
+    pub fn adds_bos(&self) -> bool {
+        self.special.adds_bos
+    }
+
+    /// Tokens that begin and end a text.
+    pub fn special_tokens(&self) -> &SpecialTokens {
+        &self.special
+    }
+
+    /// [`special_tokens`](Self::special_tokens) where they are others than the JSON says.
+    pub(crate) fn own_special_tokens(&self) -> Option<&SpecialTokens> {
+        Some(&self.special).filter(|&special| *special != self.inner.special)
+    }
+
+    /// Bytes of `text` behind each of its `tokens`; they sum up to its length.
+    ///
+    /// # Errors
+    /// Tokens that do not spell the text.
+    pub(crate) fn given_lengths(&self, text: &str, tokens: &[u32]) -> Result<Vec<u64>> {
+        let lengths = tokens
+            .iter()
+            .map(|&token| self.token_bytes(token).map_or(0, <[u8]>::len));
+        given::given_lengths(&self.inner.recipe, text, lengths).ok_or_else(|| {
+            Error::tokenizer("does not give back the bytes of this text: bits per byte would be wrong")
+        })
+    }
+
+    /// The library, for names of special tokens and how they stand in a text.
+    pub(crate) fn library(&self) -> &tokenizers::Tokenizer {
+        &self.inner.library
     }
 
     /// A few awkward texts must survive the way there and back, whatever else the JSON asks for.
-    fn check_lossless(&self) -> Result<()> {
+    fn check_round_trip(&self) -> Result<()> {
         for probe in [
             "Hello, world!\n\n  It's 1851\tand\r\nso on ",
             "\u{e9}\u{301} \u{4e16}\u{754c} \u{1f40b}\0\u{7f}",
         ] {
-            let bytes = self.encode(probe)?;
-            if self.decode(&bytes) != probe {
-                let problem = "does not give back the text that it encodes: only lossless byte-level tokenizers are supported";
-                return Err(Error::Tokenizer {
-                    problem: problem.to_owned(),
-                });
+            let tokens = self.encode(probe)?;
+            if self.decode(&tokens) != given::changed(&self.inner.recipe, probe) {
+                return Err(Error::tokenizer(
+                    "does not give back the text that it encodes: only tokenizers that keep every byte are supported",
+                ));
             }
         }
         Ok(())
@@ -187,6 +294,22 @@ impl std::fmt::Debug for Tokenizer {
             .field("vocabulary", &self.vocabulary())
             .finish_non_exhaustive()
     }
+}
+
+fn read_library(json: &[u8]) -> Result<tokenizers::Tokenizer> {
+    let mut library = tokenizers::Tokenizer::from_bytes(json).map_err(|source| Error::TokenizerLibrary {
+        action: "read tokenizer.json",
+        source,
+    })?;
+    let failed = |source| Error::TokenizerLibrary {
+        action: "switch truncation off",
+        source,
+    };
+    library.with_truncation(None).map_err(failed)?;
+    library.with_padding(None);
+    // A text that spells a special token is text: nobody may end a document from inside it.
+    library.set_encode_special_tokens(true);
+    Ok(library)
 }
 
 fn train(texts: &[&str], vocabulary: usize) -> Result<String> {
@@ -205,7 +328,10 @@ fn train(texts: &[&str], vocabulary: usize) -> Result<String> {
         .with_post_processor(Some(byte_level))
         .with_decoder(Some(byte_level));
     tokenizer
-        .train(&mut trainer, texts.iter().flat_map(|text| pieces(text)))
+        .train(
+            &mut trainer,
+            texts.iter().flat_map(|text| pieces(text, Cuts::BetweenLines)),
+        )
         .map_err(|source| Error::TokenizerLibrary {
             action: "train on the texts",
             source,
@@ -216,32 +342,6 @@ fn train(texts: &[&str], vocabulary: usize) -> Result<String> {
             action: "write tokenizer.json",
             source,
         })
-}
-
-/// Cuts a text into pieces that encode to the same tokens as the whole.
-///
-/// A cut is made after a single newline between two characters that are no white space. There every byte-level
-/// pre-tokenizer in use ends a word: no pattern of theirs joins a newline to what follows it, and the newline alone
-/// matches the same pattern at the end of a text as before a word.
-fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
-    let mut rest = text;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (piece, after) = rest.split_at(cut(rest));
-        rest = after;
-        Some(piece)
-    })
-}
-
-fn cut(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    // Only ASCII neighbours count, which keeps every look on a character's border.
-    let is_word = |byte: u8| byte.is_ascii_graphic();
-    let newline = (PIECE..bytes.len().saturating_sub(1))
-        .find(|&index| bytes[index] == b'\n' && is_word(bytes[index - 1]) && is_word(bytes[index + 1]));
-    newline.map_or(bytes.len(), |index| index + 1)
 }
 
 #[cfg(test)]

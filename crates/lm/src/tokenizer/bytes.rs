@@ -1,56 +1,16 @@
-//! What makes a `tokenizer.json` byte-level, and the bytes of each of its tokens.
+//! The bytes of each token.
 
 use std::collections::HashMap;
 
-use serde_json::Value;
-
-use crate::error::{Error, Result};
-
-/// Refuses what is not a lossless, deterministic byte-level BPE.
-pub(super) fn check_byte_level(json: &Value) -> Result<()> {
-    let kind = |part: &str| json[part]["type"].as_str().unwrap_or("none").to_owned();
-    if kind("model") != "BPE" {
-        return refuse(format!(
-            "is of model type `{}`: only byte-level BPE is supported",
-            kind("model")
-        ));
-    }
-    if kind("decoder") != "ByteLevel" {
-        return refuse(format!(
-            "has decoder `{}`: only `ByteLevel` is supported",
-            kind("decoder")
-        ));
-    }
-    if json["normalizer"] != Value::Null {
-        return refuse(format!(
-            "has normalizer `{}`, which changes texts: only none is supported",
-            kind("normalizer")
-        ));
-    }
-    let model = &json["model"];
-    if model["dropout"].as_f64().is_some_and(|dropout| dropout != 0.0) {
-        return refuse("has `dropout`, which makes it random: set it to null".to_owned());
-    }
-    if model["byte_fallback"] == Value::Bool(true) {
-        return refuse("has `byte_fallback`: only byte-level BPE is supported".to_owned());
-    }
-    let Some(byte_level) = byte_level_step(&json["pre_tokenizer"]) else {
-        return refuse(format!(
-            "has pre_tokenizer `{}`: one with `ByteLevel` is needed",
-            kind("pre_tokenizer")
-        ));
-    };
-    if byte_level["add_prefix_space"] == Value::Bool(true) {
-        return refuse(
-            "adds a space before every text (`add_prefix_space`): only false is supported".to_owned(),
-        );
-    }
-    Ok(())
-}
+use super::recipe::{Alphabet, SPACE, refuse};
+use crate::error::Result;
 
 /// The bytes of every id below the highest one; `None` where an id is unused.
-pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<Vec<u8>>>> {
-    let alphabet = alphabet();
+pub(super) fn token_bytes(
+    library: &tokenizers::Tokenizer,
+    alphabet: Alphabet,
+) -> Result<Vec<Option<Vec<u8>>>> {
+    let characters = characters();
     let added = library.get_added_tokens_decoder();
     let vocabulary = library.get_vocab(true);
     let size = vocabulary.values().max().map_or(0, |&id| id as usize + 1);
@@ -66,24 +26,20 @@ pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<
     let mut sorted: Vec<(&String, &u32)> = vocabulary.iter().collect();
     sorted.sort_by_key(|(_, id)| **id);
     for (token, &id) in sorted {
-        let bytes = match added.get(&id) {
-            Some(added) => added.content.as_bytes().to_vec(),
-            None => match token
-                .chars()
-                .map(|char| alphabet.get(&char).copied())
-                .collect::<Option<Vec<u8>>>()
-            {
-                Some(bytes) => bytes,
-                None => return refuse(format!("has token {id} `{token}`, which does not spell bytes")),
-            },
+        let bytes = match (added.get(&id), alphabet) {
+            (Some(added), _) => Some(added.content.as_bytes().to_vec()),
+            (None, Alphabet::ByteLevel) => token.chars().map(|char| characters.get(&char).copied()).collect(),
+            (None, Alphabet::SentencePiece) => Some(match byte_token(token) {
+                Some(byte) => vec![byte],
+                None => token.replace(SPACE, " ").into_bytes(),
+            }),
         };
-        table[id as usize] = Some(bytes);
+        if bytes.is_none() {
+            return refuse(format!("has token {id} `{token}`, which does not spell bytes"));
+        }
+        table[id as usize] = bytes;
     }
-    let mut single = [false; 256];
-    for bytes in table.iter().flatten().filter(|bytes| bytes.len() == 1) {
-        single[usize::from(bytes[0])] = true;
-    }
-    match single.iter().position(|found| !found) {
+    match missing_byte(library, &table, alphabet) {
         None => Ok(table),
         Some(byte) => refuse(format!(
             "has no token for byte {byte:#04x}: it could not encode every text"
@@ -91,23 +47,37 @@ pub(super) fn token_bytes(library: &tokenizers::Tokenizer) -> Result<Vec<Option<
     }
 }
 
-fn refuse<T>(problem: String) -> Result<T> {
-    Err(Error::Tokenizer { problem })
+fn missing_byte(
+    library: &tokenizers::Tokenizer,
+    table: &[Option<Vec<u8>>],
+    alphabet: Alphabet,
+) -> Option<u8> {
+    let mut single = [false; 256];
+    match alphabet {
+        Alphabet::ByteLevel => {
+            for bytes in table.iter().flatten().filter(|bytes| bytes.len() == 1) {
+                single[usize::from(bytes[0])] = true;
+            }
+        }
+        Alphabet::SentencePiece => {
+            for byte in 0..=u8::MAX {
+                single[usize::from(byte)] = library.token_to_id(&format!("<0x{byte:02X}>")).is_some();
+            }
+        }
+    }
+    single.iter().position(|found| !found).map(|byte| byte as u8)
 }
 
-fn byte_level_step(pre_tokenizer: &Value) -> Option<&Value> {
-    if pre_tokenizer["type"] == "ByteLevel" {
-        return Some(pre_tokenizer);
-    }
-    pre_tokenizer["pretokenizers"]
-        .as_array()?
-        .iter()
-        .find_map(byte_level_step)
+/// The byte of a token `<0x0A>`, as SentencePiece writes it.
+fn byte_token(token: &str) -> Option<u8> {
+    let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
+    let two = digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    two.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
 /// The characters that stand for bytes in a byte-level vocabulary: printable Latin-1 for itself, the other 68 bytes as
 /// U+0100 onwards (GPT-2's `bytes_to_unicode`).
-fn alphabet() -> HashMap<char, u8> {
+fn characters() -> HashMap<char, u8> {
     let mut next = 256_u32;
     (0..=255_u8)
         .map(|byte| {

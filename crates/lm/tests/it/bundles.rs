@@ -1,6 +1,9 @@
 //! The canonical serialised model.
 
-use posthuman_lm::{Bundle, BundleHeader, Config, Error, HeaderRead, Model, Tokenizer};
+use posthuman_lm::{
+    Bundle, BundleExtras, BundleHeader, ChatTemplate, Config, Error, GenerationDefaults, HeaderRead, Model,
+    SpecialTokens, Tokenizer,
+};
 
 use crate::{fresh_model, tokenizer};
 
@@ -105,4 +108,84 @@ fn a_tokenizer_larger_than_the_vocabulary_is_refused() {
     assert!(error.contains("319 tokens") && error.contains("300"), "{error}");
     let small = Tokenizer::train(&["a b a b"], 257).unwrap();
     assert!(Bundle::new(fresh_model(), small).is_ok());
+}
+
+/// A bundle with everything that one may hold.
+fn full() -> Bundle {
+    let special = SpecialTokens {
+        adds_bos: true,
+        bos: Some(1),
+        eos: vec![2, 0],
+    };
+    let extras = BundleExtras {
+        chat_template: Some(
+            ChatTemplate::parse("{% for m in messages %}{{ m.content }}{% endfor %}").unwrap(),
+        ),
+        generation: Some(GenerationDefaults {
+            temperature: Some(0.7),
+            ignored: vec!["repetition_penalty".to_owned()],
+            ..GenerationDefaults::default()
+        }),
+    };
+    let tokenizer = tokenizer().with_special_tokens(special).unwrap();
+    Bundle::new(fresh_model(), tokenizer)
+        .unwrap()
+        .with_extras(extras)
+        .unwrap()
+}
+
+#[test]
+fn extras_and_special_tokens_come_back_with_the_header() {
+    let bytes = full().to_bytes().unwrap();
+    let HeaderRead::Complete(header) = BundleHeader::read(&bytes).unwrap() else {
+        panic!("the header is there")
+    };
+    assert_eq!(header.extras, *full().extras());
+    assert_eq!(
+        header.tokenizer.special_tokens(),
+        full().tokenizer().special_tokens()
+    );
+    assert!(Bundle::from_bytes(&bytes).unwrap().to_bytes().unwrap() == bytes);
+    assert!(bytes.len() > self::bytes().len());
+}
+
+#[test]
+fn wrong_extras_are_refused() {
+    let good = full().to_bytes().unwrap();
+    let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
+    let header = std::str::from_utf8(&good[8..8 + length]).unwrap();
+    for (old, new, reason) in [
+        ("{% endfor %}", "{% endif  %}", "chat template"),
+        (
+            r#"\"temperature\":0.7"#,
+            r#"\"temperature\":-.7"#,
+            "generation defaults",
+        ),
+        (r#"\"temperature\":0.7"#, r#"\"temperature\":700"#, "temperature"),
+        (
+            r#"\"temperature\":0.7"#,
+            r#"\"temperatura\":0.7"#,
+            "generation defaults",
+        ),
+        (r#"\"temperature\":0.7"#, r#"\"temperature\":7e-1"#, "canonical"),
+        (r#"\"eos\":[2,0]"#, r#"\"eos\":[2,2]"#, "end texts"),
+        (r#"\"eos\":[2,0]"#, r#"\"eos\":[999]"#, "no token 999"),
+        (r#"\"bos\":1"#, r#"\"bos\":x"#, "special tokens"),
+        // What the tokenizer's JSON says already is not said again.
+        (
+            r#"{\"adds_bos\":true,\"bos\":1,\"eos\":[2,0]}"#,
+            r#"{\"adds_bos\":false,\"bos\":0,\"eos\":[0]}"#,
+            "canonical",
+        ),
+    ] {
+        let changed = header.replace(old, new);
+        assert_ne!(changed, header, "{old}");
+        let mut changed = changed.trim_end().to_owned();
+        changed.push_str(&" ".repeat(changed.len().next_multiple_of(8) - changed.len()));
+        let mut bytes = (changed.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(changed.as_bytes());
+        bytes.extend_from_slice(&good[8 + length..]);
+        let error = Bundle::from_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.contains(reason), "{new}: {error}");
+    }
 }

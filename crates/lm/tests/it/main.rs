@@ -3,8 +3,12 @@
 
 mod bits;
 mod bundles;
+mod chats;
+mod encodings;
+mod folders;
 mod gguf;
 mod imports;
+mod readers;
 mod stories;
 
 use std::ops::ControlFlow;
