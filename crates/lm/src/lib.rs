@@ -47,7 +47,7 @@ pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufType,
-    GgufValue,
+    GgufValue, import_gguf,
 };
 pub use import::import_hugging_face;
 pub use kernels::instructions::InstructionSet;

@@ -50,6 +50,8 @@ struct Inner {
     recipe: Recipe,
     /// Bytes of each token; `None` where an id is unused.
     bytes: Arc<Vec<Option<Vec<u8>>>>,
+    /// Bytes that no text may hold.
+    missing: Vec<u8>,
     /// What the JSON alone says.
     special: SpecialTokens,
 }
@@ -82,8 +84,8 @@ impl Tokenizer {
     /// text in that form, and where it writes spaces as U+2581 a U+2581 of the text comes back as a space.
     ///
     /// # Errors
-    /// Other models (`Unigram`, `WordPiece`, `WordLevel`), other normalisers and pre-tokenizers, dropout, missing
-    /// bytes, by their names.
+    /// Other models (`Unigram`, `WordPiece`, `WordLevel`), other normalisers and pre-tokenizers, dropout, bytes that are
+    /// missing and that any text may need, by their names.
     pub fn from_json(json: &[u8]) -> Result<Self> {
         let value: Value = serde_json::from_slice(json).map_err(|source| Error::Json {
             what: "tokenizer.json",
@@ -96,6 +98,7 @@ impl Tokenizer {
             _ => Some(read_library(recipe::continuation(&value).to_string().as_bytes())?),
         };
         let bytes = bytes::token_bytes(&library, recipe.alphabet)?;
+        let missing = bytes::missing_bytes(&library, &bytes, &recipe)?;
         let special = SpecialTokens::of_json(&value, &library);
         special.check(&bytes)?;
         let inner = Inner {
@@ -104,6 +107,7 @@ impl Tokenizer {
             continuation,
             recipe,
             bytes: Arc::new(bytes),
+            missing,
             special: special.clone(),
         };
         let tokenizer = Self {
@@ -138,7 +142,8 @@ impl Tokenizer {
     /// are.
     ///
     /// # Errors
-    /// A failure of the library, which an accepted tokenizer does not meet.
+    /// A byte that the tokenizer has no token for, by its place: control characters, in vocabularies that leave some
+    /// out. Or a failure of the library, which an accepted tokenizer does not meet.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.encode_segment(text, true)
     }
@@ -167,6 +172,7 @@ impl Tokenizer {
             recipe,
             ..
         } = &*self.inner;
+        self.check_bytes(text)?;
         let mut tokens = Vec::with_capacity(text.len() / 3);
         let mut prefixed = recipe.prefix.applies(text, at_start);
         for piece in pieces(text, recipe.cuts) {
@@ -271,11 +277,31 @@ impl Tokenizer {
     }
 
     /// A few awkward texts must survive the way there and back, whatever else the JSON asks for.
+    fn check_bytes(&self, text: &str) -> Result<()> {
+        let missing = &self.inner.missing;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        match text.bytes().position(|byte| missing.contains(&byte)) {
+            None => Ok(()),
+            Some(place) => {
+                let byte = text.as_bytes()[place];
+                let problem = format!(
+                    "holds byte {byte:#04x} at position {place}, for which the model's tokenizer has no token: take it out"
+                );
+                Err(Error::text(problem))
+            }
+        }
+    }
+
     fn check_round_trip(&self) -> Result<()> {
         for probe in [
             "Hello, world!\n\n  It's 1851\tand\r\nso on ",
             "\u{e9}\u{301} \u{4e16}\u{754c} \u{1f40b}\0\u{7f}",
         ] {
+            if self.check_bytes(probe).is_err() {
+                continue;
+            }
             let tokens = self.encode(probe)?;
             if self.decode(&tokens) != given::changed(&self.inner.recipe, probe) {
                 return Err(Error::tokenizer(

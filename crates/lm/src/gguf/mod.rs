@@ -16,6 +16,7 @@
 
 mod cursor;
 mod families;
+mod import;
 mod metadata;
 mod model;
 mod rope;
@@ -24,6 +25,7 @@ mod tensors;
 mod tokenizer;
 mod values;
 
+pub use import::import_gguf;
 pub use metadata::{GgufArray, GgufMetadata, GgufValue};
 pub use model::{GgufModel, GgufParameter};
 pub use tensor_type::GgufType;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::recipe::{Alphabet, SPACE, refuse};
+use super::recipe::{Alphabet, Recipe, SPACE, refuse};
 use crate::error::Result;
 
 /// The bytes of every id below the highest one; `None` where an id is unused.
@@ -39,19 +39,37 @@ pub(super) fn token_bytes(
         }
         table[id as usize] = bytes;
     }
-    match missing_byte(library, &table, alphabet) {
-        None => Ok(table),
+    Ok(table)
+}
+
+/// The bytes without a token of their own: some byte-level vocabularies (SmolLM2's) leave out control characters and
+/// bytes that UTF-8 hardly uses. The library drops them from a text without a word.
+///
+/// # Errors
+/// A byte of printable ASCII, or any byte where a tokenizer falls back to bytes or composes characters: a text without
+/// it could come to need it.
+pub(super) fn missing_bytes(
+    library: &tokenizers::Tokenizer,
+    table: &[Option<Vec<u8>>],
+    recipe: &Recipe,
+) -> Result<Vec<u8>> {
+    let missing = missing(library, table, recipe.alphabet);
+    let needed = |byte: &u8| {
+        recipe.composes || recipe.alphabet == Alphabet::SentencePiece || (b' '..=b'~').contains(byte)
+    };
+    match missing.iter().find(|byte| needed(byte)) {
+        None => Ok(missing),
         Some(byte) => refuse(format!(
             "has no token for byte {byte:#04x}: it could not encode every text"
         )),
     }
 }
 
-fn missing_byte(
+fn missing(
     library: &tokenizers::Tokenizer,
     table: &[Option<Vec<u8>>],
     alphabet: Alphabet,
-) -> Option<u8> {
+) -> Vec<u8> {
     let mut single = [false; 256];
     match alphabet {
         Alphabet::ByteLevel => {
@@ -65,7 +83,7 @@ fn missing_byte(
             }
         }
     }
-    single.iter().position(|found| !found).map(|byte| byte as u8)
+    (0..=u8::MAX).filter(|&byte| !single[usize::from(byte)]).collect()
 }
 
 /// The byte of a token `<0x0A>`, as SentencePiece writes it.

@@ -100,6 +100,23 @@ fn other_tokenizers_are_refused_with_the_reason() {
 }
 
 #[test]
+fn a_text_with_a_byte_that_the_vocabulary_leaves_out_is_refused_by_its_place() {
+    let mut json: serde_json::Value = serde_json::from_slice(tokenizer().to_json()).unwrap();
+    // The character that byte-level vocabularies write for byte 0x04.
+    json["model"]["vocab"]
+        .as_object_mut()
+        .unwrap()
+        .remove("\u{104}")
+        .unwrap();
+    let tokenizer = Tokenizer::from_json(&serde_json::to_vec(&json).unwrap()).unwrap();
+    let tokens = tokenizer.encode("as before").unwrap();
+    assert_eq!(tokenizer.decode(&tokens), "as before");
+    let error = tokenizer.encode("a\u{4}b").unwrap_err();
+    assert!(error.to_string().contains("byte 0x04 at position 1"), "{error}");
+    assert_eq!(error.class(), crate::ErrorClass::Caller);
+}
+
+#[test]
 fn a_vocabulary_below_the_bytes_or_no_text_is_refused() {
     assert!(
         Tokenizer::train(&[TEXT], 256)

@@ -1,0 +1,50 @@
+//! A bundle out of a GGUF file.
+
+use super::GgufFile;
+use crate::bundle::{Bundle, BundleExtras};
+use crate::chat::ChatTemplate;
+use crate::config::Config;
+use crate::error::Result;
+use crate::import::{Described, assemble};
+use crate::tokenizer::{SpecialTokens, Tokenizer};
+
+/// Makes a bundle of a GGUF file: its model dequantised to f32, its tokenizer, the tokens that begin and end a text,
+/// and its chat template.
+///
+/// What it does not do: keep the file's quantisation.
+///
+/// # Errors
+/// A file that is damaged or asks for what is not supported, by the tensor or the key at fault.
+pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
+    let file = GgufFile::read(bytes)?;
+    let model = file.model()?;
+    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    let (tokenizer, chat_template) = tokenizer(&file)?;
+    let parameters = model.parameters();
+    let described: Vec<Described<'_>> = parameters
+        .iter()
+        .map(|parameter| Described {
+            name: parameter.name(),
+            shape: parameter.shape(),
+        })
+        .collect();
+    let model = assemble(config, &described, |index, target| {
+        parameters[index].dequantise(target)
+    })?;
+    Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
+        chat_template,
+        generation: None,
+    })
+}
+
+fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {
+    let found = file.tokenizer()?;
+    let special = SpecialTokens {
+        adds_bos: found.add_bos,
+        bos: found.bos,
+        eos: found.eos.into_iter().chain(found.end_of_turn).collect(),
+    };
+    let tokenizer = Tokenizer::from_json(&found.json)?.with_special_tokens(special)?;
+    let template = found.chat_template.as_deref().map(ChatTemplate::parse).transpose()?;
+    Ok((tokenizer, template))
+}
