@@ -81,6 +81,7 @@ pub fn greedy() -> InferParameters {
         top_p: 1.0,
         stop: Vec::new(),
         seed: 1,
+        chat: false,
     }
 }
 

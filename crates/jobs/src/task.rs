@@ -81,8 +81,11 @@ pub struct CheckSpec {
 /// that the launch names as its model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportSpec {
-    /// `config.json` and `tokenizer.json`.
+    /// The files beside the weights: some of [`MODEL_FILES`](posthuman_types::api::MODEL_FILES).
     pub inputs: InputManifest,
+    /// What the sealed weights are called: [`WEIGHTS_FILE`](posthuman_types::api::WEIGHTS_FILE) or
+    /// [`GGUF_FILE`](posthuman_types::api::GGUF_FILE).
+    pub weights: String,
     /// Limits of the worker.
     pub limits: Limits,
 }

@@ -113,32 +113,61 @@ impl Bundle {
         (self.model, self.tokenizer)
     }
 
+    /// What a commitment binds of a model beside its shape and its weights: the exact bytes of its `tokenizer.json`, or,
+    /// where it has a chat template, defaults or tokens of its own that begin and end a text, a JSON object of all of
+    /// them. Whoever changed one of them would change answers.
+    ///
+    /// # Errors
+    /// As [`to_bytes`](Self::to_bytes).
+    pub fn bound_tokenizer(&self) -> Result<Vec<u8>> {
+        let mut bound = self.texts()?;
+        bound.retain(|(key, _)| !matches!(*key, "config" | "format"));
+        if let [(_, tokenizer)] = bound.as_slice() {
+            return Ok(tokenizer.clone().into_bytes());
+        }
+        let object: Map<String, Value> = bound
+            .into_iter()
+            .map(|(key, text)| (key.to_owned(), Value::String(text)))
+            .collect();
+        Ok(Value::Object(object).to_string().into_bytes())
+    }
+
     /// The canonical bytes.
     ///
     /// # Errors
     /// A tokenizer text that is not UTF-8, which [`Tokenizer::from_json`] does not let in.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let texts = self.texts()?;
+        let metadata: Vec<(&str, &str)> = texts.iter().map(|(key, text)| (*key, text.as_str())).collect();
+        tensor_file::write(&metadata, self.tensors())
+    }
+
+    /// The texts of the metadata, in the order of their keys.
+    fn texts(&self) -> Result<Vec<(&'static str, String)>> {
         let tokenizer = std::str::from_utf8(self.tokenizer.to_json()).map_err(|_| Error::Bug {
             problem: "a tokenizer's JSON is not UTF-8".to_owned(),
         })?;
-        let config = self.model.config().to_json();
         let generation = self.extras.generation.as_ref();
-        let generation = generation.map(GenerationDefaults::to_json).transpose()?;
         let special = self.tokenizer.own_special_tokens();
-        let special = special.map(special_tokens_json).transpose()?;
         let template = self.extras.chat_template.as_ref();
-        let metadata: Vec<(&str, &str)> = [
-            ("chat_template", template.map(ChatTemplate::source)),
-            ("config", Some(config.as_str())),
-            ("format", Some(FORMAT)),
-            ("generation", generation.as_deref()),
-            ("special_tokens", special.as_deref()),
-            ("tokenizer", Some(tokenizer)),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value?)))
-        .collect();
-        tensor_file::write(&metadata, self.tensors())
+        let texts = [
+            (
+                "chat_template",
+                template.map(|template| template.source().to_owned()),
+            ),
+            ("config", Some(self.model.config().to_json())),
+            ("format", Some(FORMAT.to_owned())),
+            (
+                "generation",
+                generation.map(GenerationDefaults::to_json).transpose()?,
+            ),
+            ("special_tokens", special.map(special_tokens_json).transpose()?),
+            ("tokenizer", Some(tokenizer.to_owned())),
+        ];
+        Ok(texts
+            .into_iter()
+            .filter_map(|(key, text)| Some((key, text?)))
+            .collect())
     }
 
     /// Reads a bundle.

@@ -42,7 +42,7 @@ pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
-pub use folder::{ModelFiles, import_folder};
+pub use folder::{ModelFiles, import_folder, join_shards};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{

@@ -1,4 +1,4 @@
-//! Importing a model that exists: three uploads become a sealed bundle, a publication statement and an asset.
+//! Importing a model that exists: its uploaded files become a sealed bundle, a publication statement and an asset.
 //!
 //! The import is on record with its sealed weights before its first transaction, so a crash afterwards needs no client:
 //! the next start publishes what is recorded.
@@ -10,7 +10,7 @@ use posthuman_jobs::engine::local::{ImportSpec, Imported, Launch, Outcome, Task}
 use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_proofs::sign_publication;
 use posthuman_store::{ImportRow, ModelRow, PublicationRow};
-use posthuman_types::api::{ImportModel, ImportedModel};
+use posthuman_types::api::{GGUF_FILE, ImportModel, ImportedModel, MODEL_FILES};
 use posthuman_types::{
     Address, Commitment, Did, Digest, InputManifest, ObjectId, Publication, PublicationStatement, keccak256,
 };
@@ -39,9 +39,47 @@ struct Record {
 }
 
 struct Files {
-    config: StoredUpload,
-    tokenizer: StoredUpload,
+    /// Beside the weights.
+    others: Vec<StoredUpload>,
     weights: StoredUpload,
+}
+
+impl Files {
+    fn weights_name(&self) -> &'static str {
+        ImportModel::weights_name(&self.weights.name)
+    }
+
+    /// What the author signs.
+    fn message(&self, publication: &Publication) -> String {
+        let others = self.others.iter().map(|file| (file.name.as_str(), file.digest));
+        let files: Vec<_> = others
+            .chain([(self.weights_name(), self.weights.digest)])
+            .collect();
+        ImportModel::message(publication, &files)
+    }
+
+    /// Names that a model folder has, each once; a GGUF file comes alone.
+    fn check(&self) -> Result<(), NodeError> {
+        let invalid = |message: String| Err(NodeError::rejected(ErrorCode::ImportInvalid, message));
+        let mut names: Vec<&str> = self.others.iter().map(|file| file.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(name) = names.iter().find(|name| !MODEL_FILES.contains(*name)) {
+            return invalid(format!(
+                "`{name}` is no file that says something of a model: send some of {}.",
+                MODEL_FILES.join(", ")
+            ));
+        }
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return invalid(format!("`{}` is there twice: send it once.", pair[0]));
+        }
+        if self.weights_name() == GGUF_FILE && !names.is_empty() {
+            return invalid(format!(
+                "A GGUF file holds its own shape and tokenizer: send it without {}.",
+                names.join(", ")
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl Node {
@@ -58,13 +96,8 @@ impl Node {
 
     async fn import(&self, author: Address, import: ImportModel) -> Result<ImportedModel, NodeError> {
         check_publication(&import.publication)?;
-        let files = Files {
-            config: self.stored_upload(author, import.config).await?,
-            tokenizer: self.stored_upload(author, import.tokenizer).await?,
-            weights: self.stored_upload(author, import.weights).await?,
-        };
-        let digests = (files.config.digest, files.tokenizer.digest, files.weights.digest);
-        let message = ImportModel::message(&import.publication, digests.0, digests.1, digests.2);
+        let files = self.import_files(author, &import).await?;
+        let message = files.message(&import.publication);
         self.check_signature(author, eip191_hash_message(message.as_bytes()), &import.signature)
             .await?;
         let key = format!("import:{}", keccak256(format!("{author}\n{message}")));
@@ -84,6 +117,25 @@ impl Node {
             commitment: record.commitment,
             publication,
         })
+    }
+
+    async fn import_files(&self, author: Address, import: &ImportModel) -> Result<Files, NodeError> {
+        if import.files.len() > MODEL_FILES.len() {
+            let message = format!(
+                "{} files are too many: a model has at most {}.",
+                import.files.len(),
+                MODEL_FILES.len()
+            );
+            return Err(NodeError::rejected(ErrorCode::ImportInvalid, message));
+        }
+        let mut others = Vec::with_capacity(import.files.len());
+        for &file in &import.files {
+            others.push(self.stored_upload(author, file).await?);
+        }
+        let weights = self.stored_upload(author, import.weights).await?;
+        let files = Files { others, weights };
+        files.check()?;
+        Ok(files)
     }
 
     /// Publishes what a crash or a failure left sealed and unpublished. What cannot be published keeps nothing else
@@ -167,19 +219,17 @@ impl Node {
     }
 
     async fn run_import(&self, files: &Files) -> Result<Imported, NodeError> {
-        let inputs = [
-            ("config.json", &files.config),
-            ("tokenizer.json", &files.tokenizer),
-        ];
-        let inputs: Vec<StageInput> = inputs
-            .into_iter()
-            .map(|(name, upload)| StageInput {
-                input: upload.input(name),
+        let inputs: Vec<StageInput> = files
+            .others
+            .iter()
+            .map(|upload| StageInput {
+                input: upload.input(&upload.name),
                 source: Source::Object(upload.object),
             })
             .collect();
         let spec = ImportSpec {
             inputs: InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect()),
+            weights: files.weights_name().to_owned(),
             limits: self.worker_limits(),
         };
         let launch = Launch {

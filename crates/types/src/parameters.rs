@@ -185,6 +185,10 @@ pub struct InferParameters {
     pub stop: Vec<String>,
     /// Seed of the sampling.
     pub seed: u64,
+    /// Whether the prompt is a conversation, a JSON array of `{"role": …, "content": …}`, which the model's own chat
+    /// template writes as text.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub chat: bool,
 }
 
 /// Parameters of an evaluation.
@@ -211,6 +215,7 @@ mod tests {
             top_p: 0.9,
             stop: vec![],
             seed: 1,
+            chat: false,
         }
     }
 

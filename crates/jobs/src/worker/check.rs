@@ -1,6 +1,6 @@
 //! Answering what a job would count, and whether it would be refused, without doing it.
 
-use posthuman_lm::{Config, Tokenizer};
+use posthuman_lm::{BundleHeader, Tokenizer};
 use posthuman_types::{EvaluateParameters, InferParameters, Operation, Parameters, TrainParameters};
 
 use super::session::Session;
@@ -43,13 +43,10 @@ fn examine(session: &mut Session, check: &CheckSpec, checked: &mut Checked) -> R
     };
     inputs::only(&check.inputs, known)?;
     let model = match session.keys.model.clone() {
-        Some(key) => {
-            let header = weights::open_header(session, &key)?;
-            Some((header.config, header.tokenizer))
-        }
+        Some(key) => Some(weights::open_header(session, &key)?),
         None => None,
     };
-    checked.context = model.as_ref().map_or(0, |(config, _)| config.context as u32);
+    checked.context = model.as_ref().map_or(0, |header| header.config.context as u32);
     match (parameters, &model) {
         (Parameters::Train(parameters), model) => {
             examine_training(session, check, checked, &parameters, model.as_ref())
@@ -68,19 +65,19 @@ fn examine_training(
     check: &CheckSpec,
     checked: &mut Checked,
     parameters: &TrainParameters,
-    model: Option<&(Config, Tokenizer)>,
+    model: Option<&BundleHeader>,
 ) -> Result<(), Stop> {
     checked.counted = parameters.tokens();
     let config = match model {
-        Some((config, _)) => {
+        Some(header) => {
             train::no_new_shape(parameters)?;
-            config.clone()
+            header.config.clone()
         }
         None => train::new_config(parameters)?,
     };
     checked.context = config.context as u32;
     checked.estimated = model.is_none();
-    let tokenizer = model.map(|(_, tokenizer)| tokenizer);
+    let tokenizer = model.map(|header| &header.tokenizer);
     let text = inputs::text(session, "text")?;
     checked.tokens = count(tokenizer, &text)?;
     if let Some(held_out) = inputs::optional_text(session, "held_out")? {
@@ -96,11 +93,13 @@ fn examine_turn(
     session: &Session,
     checked: &mut Checked,
     parameters: &InferParameters,
-    (config, tokenizer): &(Config, Tokenizer),
+    header: &BundleHeader,
 ) -> Result<(), Stop> {
     let prompt = inputs::prompt(session)?;
-    checked.tokens = count(Some(tokenizer), &prompt)?;
-    checked.counted = infer::check_turn(config, checked.tokens as usize, parameters)?;
+    let template = header.extras.chat_template.as_ref();
+    let tokens = infer::prompt_tokens(&header.tokenizer, template, &prompt, parameters)?;
+    checked.tokens = tokens.len() as u64;
+    checked.counted = infer::check_turn(&header.config, tokens.len(), parameters)?;
     inputs::within_allowance(checked.counted, session.start.allowance)
 }
 
@@ -108,10 +107,10 @@ fn examine_text(
     session: &Session,
     checked: &mut Checked,
     _: &EvaluateParameters,
-    (_, tokenizer): &(Config, Tokenizer),
+    header: &BundleHeader,
 ) -> Result<(), Stop> {
     let text = inputs::text(session, "text")?;
-    checked.tokens = count(Some(tokenizer), &text)?;
+    checked.tokens = count(Some(&header.tokenizer), &text)?;
     checked.counted = evaluate::check_length(checked.tokens as usize)?;
     inputs::within_allowance(checked.counted, session.start.allowance)
 }

@@ -72,7 +72,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let facts = StatementFacts {
         engine: engine_version().to_owned(),
         commitment_out: None,
-        tokenizer: weights::tokenizer_digest(&bundle),
+        tokenizer: weights::tokenizer_digest(&bundle)?,
         outputs: InputManifest::default(),
         usage: Usage {
             scored_tokens,

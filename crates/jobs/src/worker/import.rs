@@ -1,6 +1,10 @@
-//! Turning the files of a Hugging Face folder into a sealed model.
+//! Turning the files of a Hugging Face folder, or a GGUF file, into a sealed model.
 
-use posthuman_lm::import_hugging_face;
+use std::collections::BTreeMap;
+use std::io;
+
+use posthuman_lm::{Bundle, ModelFiles, import_folder, import_gguf};
+use posthuman_types::api::{GGUF_FILE, MODEL_FILES};
 use posthuman_types::{Architecture, Input, InputManifest, keccak256};
 
 use super::session::Session;
@@ -11,18 +15,14 @@ use crate::handover::{MODEL_SLOT, OpeningReader};
 use crate::protocol::Ending;
 use crate::task::{FailureCode, ImportFacts, ImportSpec, RefusalCode};
 
-/// Names of the inputs.
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-/// What the sealed input is called in the digest of the source.
-const WEIGHTS: &str = "model.safetensors";
-
 /// Runs the import.
 pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, Stop> {
-    inputs::only(&import.inputs, &[CONFIG, TOKENIZER])?;
+    inputs::only(&import.inputs, MODEL_FILES)?;
     session.phase("reading the model's files")?;
-    let config = inputs::bytes(session, CONFIG)?;
-    let tokenizer = inputs::bytes(session, TOKENIZER)?;
+    let mut others = BTreeMap::new();
+    for input in import.inputs.inputs() {
+        others.insert(input.name.clone(), inputs::bytes(session, &input.name)?);
+    }
     let Some(key) = session.keys.model.clone() else {
         return Err(Stop::Failed(
             FailureCode::Internal,
@@ -30,17 +30,16 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
         ));
     };
     let sealed = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all();
-    let safetensors = sealed.map_err(Stop::io("opening the sealed upload"))?;
-    let bundle = import_hugging_face(&config, &safetensors, &tokenizer)
-        .map_err(Stop::engine(RefusalCode::ModelInvalid))?;
+    let weights_bytes = sealed.map_err(Stop::io("opening the sealed upload"))?;
+    let bundle = bundle(others, &import.weights, &weights_bytes)?;
     let mut files = import.inputs.inputs().to_vec();
-    files.push(Input::describe(WEIGHTS, &safetensors));
-    drop(safetensors);
+    files.push(Input::describe(&import.weights, &weights_bytes));
+    drop(weights_bytes);
     session.phase("committing to the weights")?;
     let shape = architecture(bundle.model().config());
     let facts = ImportFacts {
         commitment: weights::commitment(&bundle, &session.keys.output_salt.clone())?,
-        tokenizer: weights::tokenizer_digest(&bundle),
+        tokenizer: weights::tokenizer_digest(&bundle)?,
         config: keccak256(bundle.model().config().to_json()),
         parameters: shape.parameters,
         family: shape.family,
@@ -55,4 +54,56 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
     };
     weights::seal_model(session, &bundle)?;
     Ok(Ending::Imported(facts))
+}
+
+fn bundle(others: BTreeMap<String, Vec<u8>>, name: &str, weights: &[u8]) -> Result<Bundle, Stop> {
+    let made = if name == GGUF_FILE {
+        import_gguf(weights)
+    } else {
+        import_folder(&Folder {
+            others,
+            name,
+            weights,
+        })
+    };
+    made.map_err(Stop::engine(RefusalCode::ModelInvalid))
+}
+
+/// The files that came, as a folder.
+struct Folder<'a> {
+    others: BTreeMap<String, Vec<u8>>,
+    name: &'a str,
+    weights: &'a [u8],
+}
+
+impl Folder<'_> {
+    fn get(&self, name: &str) -> Option<&[u8]> {
+        if name == self.name {
+            Some(self.weights)
+        } else {
+            self.others.get(name).map(Vec::as_slice)
+        }
+    }
+}
+
+impl ModelFiles for Folder<'_> {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let names = self.others.keys().cloned();
+        Ok(names.chain([self.name.to_owned()]).collect())
+    }
+
+    fn length(&self, name: &str) -> io::Result<Option<u64>> {
+        Ok(self.get(name).map(|bytes| bytes.len() as u64))
+    }
+
+    fn read(&self, name: &str, offset: u64, target: &mut [u8]) -> io::Result<()> {
+        let bytes = self.get(name).ok_or(io::ErrorKind::NotFound)?;
+        let end = offset
+            .checked_add(target.len() as u64)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
+        let found = range.and_then(|(start, end)| bytes.get(start..end));
+        target.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use posthuman_lm::{Config, Finish, Sampling, check_context, engine_version, generate};
+use posthuman_lm::{
+    ChatOptions, ChatTemplate, Config, Finish, Message, Sampling, Tokenizer, check_context, engine_version,
+    generate,
+};
 use posthuman_proofs::StatementFacts;
 use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Progress, Usage};
 use serde::Serialize;
@@ -34,10 +37,8 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let prompt = inputs::prompt(session)?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
-    let tokens = bundle
-        .tokenizer()
-        .encode(&prompt)
-        .map_err(Stop::engine(RefusalCode::TextBinary))?;
+    let template = bundle.extras().chat_template.as_ref();
+    let tokens = prompt_tokens(bundle.tokenizer(), template, &prompt, &parameters)?;
     let counted = check_turn(bundle.model().config(), tokens.len(), &parameters)?;
     inputs::within_allowance(counted, session.start.allowance)?;
     session.phase("writing")?;
@@ -75,7 +76,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let facts = StatementFacts {
         engine: engine_version().to_owned(),
         commitment_out: None,
-        tokenizer: weights::tokenizer_digest(&bundle),
+        tokenizer: weights::tokenizer_digest(&bundle)?,
         outputs: InputManifest::default(),
         usage: Usage {
             prompt_tokens,
@@ -84,6 +85,34 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         },
     };
     session.state(job, outputs, facts)
+}
+
+/// The tokens of a prompt, or of a conversation.
+pub(super) fn prompt_tokens(
+    tokenizer: &Tokenizer,
+    template: Option<&ChatTemplate>,
+    prompt: &str,
+    parameters: &InferParameters,
+) -> Result<Vec<u32>, Stop> {
+    if !parameters.chat {
+        return tokenizer
+            .encode_prompt(prompt)
+            .map_err(Stop::engine(RefusalCode::TextBinary));
+    }
+    let refused = |reason: String| Stop::refused(RefusalCode::ParametersInvalid, reason);
+    let Some(template) = template else {
+        let reason = "this model has no chat template: leave `chat` away and send the text to continue";
+        return Err(refused(reason.to_owned()));
+    };
+    let messages: Vec<Message> = serde_json::from_str(prompt).map_err(|error| {
+        refused(format!(
+            "the prompt is no conversation: {error}; send a JSON array of objects with `role` (system, user, assistant or \
+             tool) and `content`"
+        ))
+    })?;
+    template
+        .encode(tokenizer, &messages, &ChatOptions::default())
+        .map_err(Stop::engine(RefusalCode::ParametersInvalid))
 }
 
 /// What a turn counts at most; refuses one that does not fit the context. Earlier turns are not remembered: the prompt

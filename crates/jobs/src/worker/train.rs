@@ -40,7 +40,9 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     session.phase("reading the text")?;
     let text = inputs::text(session, "text")?;
     let held_out = inputs::optional_text(session, "held_out")?;
-    let (model, tokenizer) = starting_point(session, job, &parameters, &text)?;
+    let start = starting_point(session, job, &parameters, &text)?;
+    let extras = start.extras().clone();
+    let (model, tokenizer) = start.into_parts();
     let options = options(&parameters, job.threads);
     check_size(model.config(), &options, job)?;
     session.phase("splitting the text into tokens")?;
@@ -70,7 +72,9 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         trained_tokens: last.tokens,
         ..Usage::default()
     };
-    let bundle = Bundle::new(trainer.into_model(), tokenizer).map_err(|error| Stop::internal(&error))?;
+    let bundle = Bundle::new(trainer.into_model(), tokenizer)
+        .and_then(|bundle| bundle.with_extras(extras))
+        .map_err(|error| Stop::internal(&error))?;
     conclude(session, job, &bundle, &metrics, usage)
 }
 
@@ -183,10 +187,10 @@ fn starting_point(
     job: &JobSpec,
     parameters: &TrainParameters,
     text: &str,
-) -> Result<(Model, Tokenizer), Stop> {
+) -> Result<Bundle, Stop> {
     if job.commitment.is_some() {
         no_new_shape(parameters)?;
-        return Ok(weights::open(session, job.commitment.as_ref())?.into_parts());
+        return weights::open(session, job.commitment.as_ref());
     }
     let config = new_config(parameters)?;
     check_size(&config, &options(parameters, job.threads), job)?;
@@ -194,7 +198,7 @@ fn starting_point(
     let tokenizer = Tokenizer::train(&[text], config.vocabulary)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))?;
     let model = Model::random(config, parameters.seed).map_err(|error| Stop::internal(&error))?;
-    Ok((model, tokenizer))
+    Bundle::new(model, tokenizer).map_err(|error| Stop::internal(&error))
 }
 
 fn train(
@@ -293,7 +297,7 @@ fn conclude(
     let facts = StatementFacts {
         engine: engine_version().to_owned(),
         commitment_out: Some(weights::commitment(bundle, &output_salt)?),
-        tokenizer: weights::tokenizer_digest(bundle),
+        tokenizer: weights::tokenizer_digest(bundle)?,
         outputs: InputManifest::default(),
         usage,
     };

@@ -91,7 +91,8 @@ pub(super) fn seal_model(session: &mut Session, bundle: &Bundle) -> Result<(), S
 /// The commitment to a model under a salt.
 pub(super) fn commitment(bundle: &Bundle, salt: &Secret) -> Result<Commitment, Stop> {
     let config = bundle.model().config().to_json();
-    let header = Header::describe(config.as_bytes(), bundle.tokenizer().to_json());
+    let bound = bundle.bound_tokenizer().map_err(|error| Stop::internal(&error))?;
+    let header = Header::describe(config.as_bytes(), &bound);
     let tensors = bundle
         .tensors()
         .map(|tensor| (tensor.name, tensor.shape, tensor.values));
@@ -99,6 +100,7 @@ pub(super) fn commitment(bundle: &Bundle, salt: &Secret) -> Result<Commitment, S
 }
 
 /// The digest of a tokenizer that statements carry.
-pub(super) fn tokenizer_digest(bundle: &Bundle) -> Digest {
-    keccak256(bundle.tokenizer().to_json())
+pub(super) fn tokenizer_digest(bundle: &Bundle) -> Result<Digest, Stop> {
+    let bound = bundle.bound_tokenizer().map_err(|error| Stop::internal(&error))?;
+    Ok(keccak256(bound))
 }

@@ -179,6 +179,7 @@ pub fn infer(maximum_tokens: u32) -> Parameters {
         top_p: 0.95,
         stop,
         seed: 3,
+        chat: false,
     })
 }
 

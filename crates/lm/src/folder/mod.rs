@@ -10,12 +10,14 @@
 //! | `generation_config.json` | how text is generated where nothing else is asked for |
 
 mod files;
+mod join;
 mod legacy;
 mod shards;
 mod special;
 mod templates;
 
 pub use files::ModelFiles;
+pub use join::join_shards;
 pub(crate) use shards::{InMemory, Shards, TensorInfo, TensorSource};
 
 use crate::bundle::{Bundle, BundleExtras};

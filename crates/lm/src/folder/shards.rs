@@ -110,6 +110,13 @@ impl<'a> Shards<'a> {
     }
 }
 
+impl Shards<'_> {
+    /// Bytes of the tensor at `index`.
+    pub fn stored_bytes(&self, index: usize) -> usize {
+        self.places[index].length
+    }
+}
+
 impl TensorSource for Shards<'_> {
     fn tensors(&self) -> &[TensorInfo] {
         &self.tensors

@@ -45,6 +45,10 @@ fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {
         eos: found.eos.into_iter().chain(found.end_of_turn).collect(),
     };
     let tokenizer = Tokenizer::from_json(&found.json)?.with_special_tokens(special)?;
-    let template = found.chat_template.as_deref().map(ChatTemplate::parse).transpose()?;
+    let template = found
+        .chat_template
+        .as_deref()
+        .map(ChatTemplate::parse)
+        .transpose()?;
     Ok((tokenizer, template))
 }

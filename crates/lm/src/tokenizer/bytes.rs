@@ -65,11 +65,7 @@ pub(super) fn missing_bytes(
     }
 }
 
-fn missing(
-    library: &tokenizers::Tokenizer,
-    table: &[Option<Vec<u8>>],
-    alphabet: Alphabet,
-) -> Vec<u8> {
+fn missing(library: &tokenizers::Tokenizer, table: &[Option<Vec<u8>>], alphabet: Alphabet) -> Vec<u8> {
     let mut single = [false; 256];
     match alphabet {
         Alphabet::ByteLevel => {

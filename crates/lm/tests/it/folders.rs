@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use posthuman_lm::{Bundle, Config, Model, Tokenizer, import_folder, import_hugging_face};
+use posthuman_lm::{Bundle, Config, Model, Tokenizer, import_folder, import_hugging_face, join_shards};
 use serde_json::{Value, json};
 
 use crate::encodings::{family, fixture};
@@ -361,4 +361,22 @@ fn what_other_files_say_wrongly_is_named() {
     let mut files = folder();
     set(&mut files, "chat_template.jinja", [0xff]);
     assert!(refusal(&files).contains("UTF-8"));
+}
+
+#[test]
+fn joined_shards_are_the_model_in_one_file() {
+    let sharded = sharded();
+    let mut joined = Vec::new();
+    join_shards(&sharded, &mut joined).unwrap();
+    let mut one = sharded.clone();
+    one.retain(|name, _| !name.contains(".safetensors"));
+    one.insert("model.safetensors".to_owned(), joined.clone());
+    let bytes = |files: &Folder| import_folder(files).unwrap().to_bytes().unwrap();
+    assert!(bytes(&one) == bytes(&sharded));
+    let mut again = Vec::new();
+    join_shards(&one, &mut again).unwrap();
+    assert!(again == joined, "joining what is joined changes nothing");
+    let full: &mut [u8] = &mut [0; 16];
+    let error = join_shards(&sharded, &mut &mut *full).unwrap_err();
+    assert!(error.to_string().contains("model.safetensors"), "{error}");
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Subcommand, ValueEnum};
-use posthuman_lm::{Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData};
+use posthuman_lm::{
+    Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData, import_gguf,
+};
 use serde::Serialize;
 
 use super::Wrong;
@@ -38,7 +40,7 @@ enum Work {
 
 #[derive(Debug, clap::Args)]
 struct Shape {
-    /// gpt2-124m (random weights), or a folder with Hugging Face's config.json and model.safetensors.
+    /// gpt2-124m (random weights), a folder with Hugging Face's config.json and model.safetensors, or a GGUF file.
     #[arg(long, default_value = "gpt2-124m")]
     model: String,
     /// Precision of weights and arithmetic.
@@ -142,11 +144,16 @@ impl Shape {
             return Ok(Model::random(Config::gpt2(50_257, 1_024, 768, 12, 12)?, 1)?);
         }
         let folder = PathBuf::from(&self.model);
+        if folder.extension().is_some_and(|extension| extension == "gguf") {
+            let bytes = std::fs::read(&folder)
+                .map_err(|error| Wrong(format!("{} cannot be read ({error})", folder.display())))?;
+            return Ok(import_gguf(&bytes)?.into_parts().0);
+        }
         let read = |name: &str| {
             let path = folder.join(name);
             std::fs::read(&path).map_err(|error| {
                 Wrong(format!(
-                    "{} cannot be read ({error}); --model takes gpt2-124m or a folder of Hugging Face files",
+                    "{} cannot be read ({error}); --model takes gpt2-124m, a folder of Hugging Face files or a GGUF file",
                     path.display()
                 ))
             })

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 
+use posthuman_lm::{Message, Role};
 use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, SignedReceipt};
 use serde::Serialize;
 
@@ -18,6 +19,7 @@ use crate::{MarketError, Session, Turn};
 #[command(after_help = "Examples:
   posthuman infer DID --prompt 'Call me Ishmael' --wallet derek
   posthuman infer DID --prompt Whale --prompt Sea --temperature 0.8 --top-k 40 --top-p 0.95 --seed 7 --wallet derek
+  posthuman infer DID --chat --system 'Answer briefly.' --prompt 'Who hunts the whale?' --tokens 200 --wallet derek
   posthuman infer DID --wallet derek < prompts.txt
   posthuman infer DID --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet derek")]
 pub(crate) struct Args {
@@ -26,6 +28,12 @@ pub(crate) struct Args {
     /// A prompt; may be given several times.
     #[arg(long)]
     prompt: Vec<String>,
+    /// Talk with a model that has a chat template: prompts are what a person says, and earlier turns are remembered.
+    #[arg(long)]
+    chat: bool,
+    /// Instructions for the whole conversation.
+    #[arg(long, value_name = "TEXT", requires = "chat")]
+    system: Option<String>,
     /// Most tokens of one answer.
     #[arg(long, default_value_t = 64)]
     tokens: u32,
@@ -118,15 +126,25 @@ impl Args {
         json: bool,
     ) -> anyhow::Result<Vec<Said>> {
         let mut turns = Vec::new();
+        let mut conversation = Conversation::begin(self.chat, self.system.as_deref());
         let mut next = Some(first);
         while let Some(prompt) = next {
-            turns.push(self.say(session, prompt, json).await?);
+            let sent = conversation.ask(&prompt)?;
+            let said = self.say(session, prompt, &sent, json).await?;
+            conversation.answer(&said.text);
+            turns.push(said);
             next = prompts.next(Some(session.tokens_left())).await?;
         }
         Ok(turns)
     }
 
-    async fn say(&self, session: &mut Session<'_>, prompt: String, json: bool) -> anyhow::Result<Said> {
+    async fn say(
+        &self,
+        session: &mut Session<'_>,
+        prompt: String,
+        sent: &str,
+        json: bool,
+    ) -> anyhow::Result<Said> {
         let mut streamed = String::new();
         let mut on_text = |text: &str| {
             streamed.push_str(text);
@@ -134,7 +152,7 @@ impl Args {
                 tracing::debug!(%error, "nobody reads the answer");
             }
         };
-        let turn: Turn = session.say(&prompt, self.parameters(), &mut on_text).await?;
+        let turn: Turn = session.say(sent, self.parameters(), &mut on_text).await?;
         if !json {
             // Whatever the stream missed, for example across a restart of the node, is in the whole answer.
             let rest = turn.text.strip_prefix(streamed.as_str()).unwrap_or_default();
@@ -156,6 +174,50 @@ impl Args {
             top_p: self.top_p,
             stop: self.stop.clone(),
             seed: self.seed,
+            chat: self.chat,
+        }
+    }
+}
+
+/// What was said so far, where the model shall know it.
+enum Conversation {
+    /// Every prompt stands for itself.
+    Prompts,
+    Chat(Vec<Message>),
+}
+
+impl Conversation {
+    fn begin(chat: bool, system: Option<&str>) -> Self {
+        if !chat {
+            return Self::Prompts;
+        }
+        let message = |content: &str| Message {
+            role: Role::System,
+            content: content.to_owned(),
+        };
+        Self::Chat(system.map(message).into_iter().collect())
+    }
+
+    /// What is sent for a prompt.
+    fn ask(&mut self, prompt: &str) -> anyhow::Result<String> {
+        match self {
+            Self::Prompts => Ok(prompt.to_owned()),
+            Self::Chat(messages) => {
+                messages.push(Message {
+                    role: Role::User,
+                    content: prompt.to_owned(),
+                });
+                Ok(serde_json::to_string(messages)?)
+            }
+        }
+    }
+
+    fn answer(&mut self, text: &str) {
+        if let Self::Chat(messages) = self {
+            messages.push(Message {
+                role: Role::Assistant,
+                content: text.to_owned(),
+            });
         }
     }
 }
@@ -215,6 +277,20 @@ fn read_prompt(input: &mut impl BufRead, terminal: bool) -> std::io::Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_conversation_remembers_what_was_said_and_prompts_do_not() {
+        let mut conversation = Conversation::begin(true, Some("Be brief."));
+        conversation.ask("One?").unwrap();
+        conversation.answer("Yes.");
+        let sent: Vec<Message> = serde_json::from_str(&conversation.ask("Two?").unwrap()).unwrap();
+        let contents: Vec<&str> = sent.iter().map(|message| message.content.as_str()).collect();
+        assert_eq!(contents, ["Be brief.", "One?", "Yes.", "Two?"]);
+        let mut prompts = Conversation::begin(false, None);
+        prompts.ask("One?").unwrap();
+        prompts.answer("Yes.");
+        assert_eq!(prompts.ask("Two?").unwrap(), "Two?");
+    }
 
     #[test]
     fn an_empty_line_ends_at_a_terminal_only() {

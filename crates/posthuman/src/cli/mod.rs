@@ -24,6 +24,7 @@ mod dev;
 pub(crate) mod devnet;
 mod devnet_wallet;
 mod evaluate;
+mod folder;
 mod infer;
 mod jobs;
 #[cfg(feature = "node")]

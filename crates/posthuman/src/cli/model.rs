@@ -7,6 +7,7 @@ use posthuman_types::Did;
 
 use super::asset::{self, List};
 use super::context::Context;
+use super::folder::Prepared;
 use super::listen::Watch;
 use super::output::{Report, facts};
 use super::training::PublicationArgs;
@@ -20,13 +21,14 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Publish a model that exists, from a Hugging Face folder: config.json, tokenizer.json, model.safetensors.
+    /// Publish a model that exists, from a Hugging Face folder (safetensors, in one file or in shards) or a GGUF file.
+    /// Families: GPT-2, Llama, Mistral, Qwen2, Qwen3.
     #[command(
-        after_help = "Example:\n  posthuman model import ./gpt2 --name GPT-2 --share 10% --price 3 --license MIT --wallet alice"
+        after_help = "Examples:\n  posthuman model import ./gpt2 --name GPT-2 --share 10% --price 3 --license MIT --wallet alice\n  posthuman model import SmolLM2.Q4_1.gguf --name SmolLM2 --share 10% --price 3 --license Apache-2.0 --wallet alice"
     )]
     Import {
-        /// The folder.
-        folder: PathBuf,
+        /// The folder, or the file.
+        source: PathBuf,
         #[command(flatten)]
         publication: PublicationArgs,
     },
@@ -46,12 +48,13 @@ impl Args {
         match self.command {
             Command::List => List::of_models().run(context, None).await,
             Command::Show { did } => asset::show(&context.node()?.asset(&did).await?),
-            Command::Import { folder, publication } => {
+            Command::Import { source, publication } => {
+                let source = Prepared::new(&source)?;
                 let market = context.market().await?;
                 let mut watch = Watch::new();
                 let mut listener = |event: crate::Event<'_>| watch.hear(&event);
                 let imported = market
-                    .import_model(&folder, publication.publication(), &mut listener)
+                    .import_model(source.path(), publication.publication(), &mut listener)
                     .await?;
                 watch.finish();
                 let text = facts(&[

@@ -80,6 +80,7 @@ pub(super) fn turns() -> [(&'static str, InferParameters); 2] {
         top_p: 1.0,
         stop: Vec::new(),
         seed: 1,
+        chat: false,
     };
     let sampled = InferParameters {
         temperature: 0.8,

@@ -2,35 +2,46 @@
 
 use std::path::Path;
 
-use posthuman_types::api::{ImportModel, ImportedModel, Upload};
-use posthuman_types::{Digest, Publication};
+use posthuman_types::Publication;
+use posthuman_types::api::{GGUF_FILE, ImportModel, ImportedModel, MODEL_FILES, Upload, WEIGHTS_FILE};
 
 use super::{Event, Listener, Market};
 use crate::MarketError;
 
-const CONFIG: &str = "config.json";
-const TOKENIZER: &str = "tokenizer.json";
-const WEIGHTS: &str = "model.safetensors";
-
 impl Market {
-    /// Publishes a Hugging Face folder (`config.json`, `tokenizer.json`, `model.safetensors`) as the root of a line.
-    /// The user signs that the files are theirs to publish; the node seals the weights.
+    /// Publishes a Hugging Face folder (`model.safetensors` and the [`MODEL_FILES`] that it has) or a GGUF file as the
+    /// root of a line. The user signs that the files are theirs to publish; the node seals the weights.
+    ///
+    /// What it does not do: join the shards of weights in several files; the command line does.
     ///
     /// # Errors
-    /// Files that are missing, a publication without parent share or price, or the node's own error naming the tensor
+    /// Weights that are missing, a publication without parent share or price, or the node's own error naming the tensor
     /// that does not fit.
     pub async fn import_model(
         &self,
-        folder: &Path,
+        source: &Path,
         publication: Publication,
         listener: &mut Listener<'_>,
     ) -> Result<ImportedModel, MarketError> {
         check_root(&publication)?;
-        let config = self.upload_part(folder, CONFIG, listener).await?;
-        let tokenizer = self.upload_part(folder, TOKENIZER, listener).await?;
-        let weights = self.upload_part(folder, WEIGHTS, listener).await?;
-        let digests: [Digest; 3] = [config.digest, tokenizer.digest, weights.digest];
-        let message = ImportModel::message(&publication, digests[0], digests[1], digests[2]);
+        let mut named = Vec::new();
+        let mut files = Vec::new();
+        let weights = if source.is_dir() {
+            for &name in MODEL_FILES {
+                let path = source.join(name);
+                if path.exists() {
+                    let upload = self.upload_part(&path, name, listener).await?;
+                    named.push((name, upload.digest));
+                    files.push(upload.id);
+                }
+            }
+            self.upload_part(&source.join(WEIGHTS_FILE), WEIGHTS_FILE, listener)
+                .await?
+        } else {
+            self.upload_part(source, GGUF_FILE, listener).await?
+        };
+        named.push((ImportModel::weights_name(&weights.name), weights.digest));
+        let message = ImportModel::message(&publication, &named);
         let signature = self
             .wallet
             .sign_message(message.as_bytes())?
@@ -39,8 +50,7 @@ impl Market {
             .into();
         let import = ImportModel {
             publication,
-            config: config.id,
-            tokenizer: tokenizer.id,
+            files,
             weights: weights.id,
             signature,
         };
@@ -49,12 +59,12 @@ impl Market {
 
     async fn upload_part(
         &self,
-        folder: &Path,
+        path: &Path,
         name: &'static str,
         listener: &mut Listener<'_>,
     ) -> Result<Upload, MarketError> {
         let mut progress = |sent, total| listener(Event::Uploading { name, sent, total });
-        self.node.upload_file(&folder.join(name), &mut progress).await
+        self.node.upload_file(path, &mut progress).await
     }
 }
 

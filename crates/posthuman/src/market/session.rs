@@ -132,6 +132,7 @@ pub(crate) fn session_parameters() -> Parameters {
         top_p: 1.0,
         stop: Vec::new(),
         seed: 0,
+        chat: false,
     })
 }
 

@@ -20,7 +20,7 @@ pub use asset::{
 };
 pub use error::{ErrorBody, ErrorDetail};
 pub use job::{InputReference, Job, JobEvent, JobFailure, JobPage, Order, OrderState, OutputFile, StartJob};
-pub use model::{ImportModel, ImportedModel};
+pub use model::{GGUF_FILE, ImportModel, ImportedModel, MODEL_FILES, WEIGHTS_FILE};
 pub use node::{Contracts, Fees, Health, NodeInfo, NodeLimits, Operations};
 pub use quote::{ProviderFee, Quote, QuoteRequest};
 pub use sale::{OpenSale, Sale};

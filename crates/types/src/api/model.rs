@@ -5,17 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Commitment, Did, Digest, Publication, UploadId};
 
-/// `POST /models`: publishes a model from three uploaded files of a Hugging Face folder. Only for the signed-in
-/// address, which becomes the author; sending it again with the same uploads is harmless.
+/// `POST /models`: publishes a model from the uploaded files of a Hugging Face folder, or from one GGUF file. Only for
+/// the signed-in address, which becomes the author; sending it again with the same uploads is harmless.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportModel {
     /// How it appears on the market. `parent_share_bps` and `price` are required.
     pub publication: Publication,
-    /// `config.json`.
-    pub config: UploadId,
-    /// `tokenizer.json`.
-    pub tokenizer: UploadId,
-    /// `model.safetensors`.
+    /// The files beside the weights, by the names they were uploaded under: some of [`MODEL_FILES`], none for GGUF.
+    pub files: Vec<UploadId>,
+    /// The weights: a file uploaded as `NAME.gguf`, or else a safetensors file.
     pub weights: UploadId,
     /// The author's EIP-191 signature over [`ImportModel::message`]. The node checks it; the publication statement names
     /// the author and does not carry it.
@@ -25,19 +23,52 @@ pub struct ImportModel {
 impl ImportModel {
     /// The text the author signs: that these files are theirs to publish under this name, this licence and these terms.
     ///
-    /// Other terms make another text, and with it another import. Author and description are not part of it.
-    pub fn message(publication: &Publication, config: Digest, tokenizer: Digest, weights: Digest) -> String {
+    /// `files` are names and digests, in any order; the weights are called [`WEIGHTS_FILE`] or [`GGUF_FILE`]. Other terms
+    /// or files make another text, and with it another import. Author and description are not part of it.
+    pub fn message(publication: &Publication, files: &[(&str, Digest)]) -> String {
         let stated = |term: Option<String>| term.unwrap_or_else(|| "none".to_owned());
-        format!(
-            "I publish the model {:?} under {:?}\nprice in base units: {}\nparent share in basis points: {}\n\
-             config.json: {config}\ntokenizer.json: {tokenizer}\nmodel.safetensors: {weights}",
+        let mut text = format!(
+            "I publish the model {:?} under {:?}\nprice in base units: {}\nparent share in basis points: {}",
             publication.name,
             publication.license,
             stated(publication.price.map(|price| price.to_string())),
             stated(publication.parent_share_bps.map(|share| share.to_string())),
-        )
+        );
+        let mut files = files.to_vec();
+        files.sort_unstable();
+        for (name, digest) in files {
+            text.push_str(&format!("\n{name}: {digest}"));
+        }
+        text
+    }
+
+    /// What a file of weights is called in the message and in the digest of the source, by the name it was uploaded
+    /// under.
+    pub fn weights_name(uploaded: &str) -> &'static str {
+        if uploaded.to_ascii_lowercase().ends_with(".gguf") {
+            GGUF_FILE
+        } else {
+            WEIGHTS_FILE
+        }
     }
 }
+
+/// What safetensors weights are called.
+pub const WEIGHTS_FILE: &str = "model.safetensors";
+/// What a GGUF file is called.
+pub const GGUF_FILE: &str = "model.gguf";
+/// The files of a Hugging Face folder that say something of a model beside its weights.
+pub const MODEL_FILES: &[&str] = &[
+    "added_tokens.json",
+    "chat_template.jinja",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.json",
+];
 
 /// A model that was imported and published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +98,10 @@ mod tests {
             price: Some(Amount::tokens(1)),
         };
         let message = |publication: &Publication| {
-            ImportModel::message(publication, Digest::ZERO, Digest::ZERO, Digest::ZERO)
+            ImportModel::message(
+                publication,
+                &[(WEIGHTS_FILE, Digest::ZERO), ("config.json", Digest::ZERO)],
+            )
         };
         let first = message(&publication);
         assert!(

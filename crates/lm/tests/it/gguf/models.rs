@@ -294,3 +294,20 @@ fn options_and_tensors_without_a_counterpart_are_refused_by_name() {
         "{error}"
     );
 }
+
+#[test]
+fn a_file_becomes_a_bundle_that_writes() {
+    let bundle = posthuman_lm::import_gguf(&bytes("llama_tiny.gguf")).unwrap();
+    let again = posthuman_lm::Bundle::from_bytes(&bundle.to_bytes().unwrap()).unwrap();
+    assert_eq!(again.extras(), bundle.extras());
+    let prompt = again.tokenizer().encode_prompt("a").unwrap();
+    let sampling = posthuman_lm::Sampling {
+        maximum_tokens: 3,
+        ..Default::default()
+    };
+    let go_on = |_: u32, _: &str| std::ops::ControlFlow::Continue(());
+    let written = posthuman_lm::generate(&again, &prompt, &sampling, 1, go_on).unwrap();
+    assert!(!written.tokens.is_empty());
+    let error = posthuman_lm::import_gguf(&bytes("gpt2_tiny.gguf")).unwrap_err();
+    assert!(error.to_string().contains("`tokenizer.ggml.tokens`"), "{error}");
+}
