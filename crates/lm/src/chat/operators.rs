@@ -114,6 +114,11 @@ pub(super) fn install(environment: &mut Environment<'_>) {
             environment.add_test(name, compare);
         }
     }
+    install_checked_filters(environment);
+}
+
+/// The library's filters on texts and numbers, with a check before each.
+fn install_checked_filters(environment: &mut Environment<'_>) {
     for (name, filter) in [
         ("capitalize", Value::from_function(filters::capitalize)),
         ("format", Value::from_function(filters::format)),
