@@ -1,14 +1,13 @@
 //! Chat templates: how a model wants a conversation written, as a Jinja program that its maker wrote.
 //!
-//! A template is untrusted: it runs with a budget of work and memory, without files, network, clock or randomness. One
-//! thing the library does not pay for in full: comparing lists that hold each other many times, or joining one to a
-//! text with `~`. A process that renders templates of strangers bounds its own time and memory, as the worker does. So
-//! are the messages untrusted: none of them can end its turn or begin another one (`encode.rs`).
+//! A template is untrusted: it runs with a budget of work and memory, without files, network, clock or randomness. So
+//! are the messages: none of them can end its turn or begin another one (`encode.rs`).
 
 mod date;
 mod encode;
 mod json;
 mod methods;
+mod operators;
 mod render;
 mod values;
 

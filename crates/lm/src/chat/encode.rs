@@ -61,12 +61,21 @@ pub(super) fn encode(
             "would let a message make a special token: change what a message begins or ends with, or the template",
         ));
     }
+    tokens_of(tokenizer, &parts, &spellings)
+}
+
+/// The tokens of a text's parts, with special tokens that were spelt put back into the plain ones.
+fn tokens_of(
+    tokenizer: &Tokenizer,
+    parts: &[Part<'_>],
+    spellings: &BTreeMap<String, char>,
+) -> Result<Vec<u32>> {
     let back: BTreeMap<char, &str> = spellings
         .iter()
         .map(|(name, &char)| (char, name.as_str()))
         .collect();
     let mut tokens = Vec::new();
-    for part in &parts {
+    for part in parts {
         if !part.text.is_empty() {
             let mut plain = String::with_capacity(part.text.len());
             for char in part.text.chars() {

@@ -4,6 +4,8 @@
 use minijinja::{Error, ErrorKind, State, Value, value::ValueKind};
 use minijinja_contrib::pycompat::unknown_method_callback;
 
+use super::operators::check_argument;
+
 /// Bytes that one unit of fuel pays for.
 const BYTES_PER_FUEL: usize = 64;
 
@@ -18,6 +20,11 @@ pub(super) fn call(
         ValueKind::Map => unknown_method_callback(state, value, method, arguments),
         ValueKind::String => {
             let text = value.as_str().unwrap_or_default();
+            if method != "join" {
+                for argument in arguments {
+                    check_argument(argument)?;
+                }
+            }
             let argument = |index: usize| arguments.get(index).and_then(Value::as_str);
             let bytes = match method {
                 // The filter pays for what it makes.

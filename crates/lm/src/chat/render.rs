@@ -1,11 +1,13 @@
 //! Running a template.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use minijinja::machinery::{self, Instructions};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error as TemplateError, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error as TemplateError, ErrorKind, UndefinedBehavior, Value};
 
-use super::{ChatOptions, Message, json, methods, values};
+use super::{ChatOptions, Message, json, methods, operators, values};
 use crate::error::{Error, Result};
 use crate::tokenizer::Tokenizer;
 
@@ -23,13 +25,18 @@ const STACK: usize = 1 << 28;
 /// Checks that a template parses.
 pub(super) fn check(source: &str) -> Result<()> {
     with_stack(|| {
-        let environment = environment(0, None)?;
         let source = without_generation_tags(source);
-        environment
-            .template_from_str(&source)
-            .map(|_| ())
-            .map_err(|error| failed("does not parse", &error))
+        let environment = environment(0, None)?;
+        program(&environment, &source).map(|_| ())
     })
+}
+
+/// The checked program of a template.
+fn program<'e>(environment: &'e Environment<'e>, source: &'e str) -> Result<Instructions<'e>> {
+    operators::check_constants(source, environment.syntax().clone())
+        .and_then(|()| environment.template_from_str(source))
+        .and_then(|template| operators::checked(&machinery::get_compiled_template(&template).instructions))
+        .map_err(|error| failed("does not parse", &error))
 }
 
 /// Renders messages with these contents instead of their own.
@@ -53,11 +60,9 @@ pub(super) fn render(
     let (bos, eos) = (name(tokenizer.bos_token()), name(tokenizer.end_of_text()));
     let bytes: u64 = contents.iter().map(|content| content.len() as u64).sum();
     with_stack(|| {
-        let environment = environment(bytes, Some(options))?;
         let source = without_generation_tags(source);
-        let template = environment
-            .template_from_str(&source)
-            .map_err(|error| failed("does not parse", &error))?;
+        let environment = environment(bytes, Some(options))?;
+        let program = program(&environment, &source)?;
         let turn = |(message, content): (&Message, &&str)| {
             Value::from_pairs([("role", message.role.name()), ("content", content)])
         };
@@ -73,9 +78,20 @@ pub(super) fn render(
         ];
         context.extend(bos.map(|name| ("bos_token", Value::from(name))));
         context.extend(eos.map(|name| ("eos_token", Value::from(name))));
-        template
-            .render(Value::from_pairs(context))
-            .map_err(|error| failed("fails", &error))
+        let (mut text, blocks) = (String::new(), BTreeMap::new());
+        let mut output = machinery::make_string_output(&mut text);
+        let context = Value::from_pairs(context);
+        machinery::eval(
+            &environment,
+            &program,
+            context,
+            &blocks,
+            &mut output,
+            AutoEscape::None,
+        )
+        .map(|_| ())
+        .map_err(|error| failed("fails", &error))?;
+        Ok(text)
     })
 }
 
@@ -95,22 +111,25 @@ fn environment(bytes: u64, options: Option<&ChatOptions>) -> Result<Environment<
     environment.set_fuel(Some(BASE_FUEL + bytes / BYTES_PER_FUEL));
     environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(values::format);
+    operators::install(&mut environment);
     environment.add_filter("tojson", json::to_json);
     environment.add_filter("string", values::string);
     environment.add_filter("join", values::join);
     for name in values::WITHOUT {
         environment.remove_filter(name);
     }
-    environment.add_function(
-        "raise_exception",
-        |message: String| -> std::result::Result<Value, TemplateError> {
-            Err(TemplateError::new(ErrorKind::InvalidOperation, message))
-        },
-    );
+    environment.add_function("raise_exception", |message: &Value| {
+        values::check(message)?;
+        Err::<Value, _>(TemplateError::new(
+            ErrorKind::InvalidOperation,
+            message.to_string(),
+        ))
+    });
     // Templates ask whether it is defined, and have a day of their own where it is not.
     if let Some(date) = options.and_then(|options| options.date) {
-        environment.add_function("strftime_now", move |pattern: String| {
-            date.format(&pattern).ok_or_else(|| {
+        environment.add_function("strftime_now", move |pattern: &Value| {
+            let pattern = pattern.as_str().unwrap_or("%");
+            date.format(pattern).ok_or_else(|| {
                 let problem = format!("`strftime_now` does not know the format `{pattern}`");
                 TemplateError::new(ErrorKind::InvalidOperation, problem)
             })
