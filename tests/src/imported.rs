@@ -14,8 +14,25 @@ use crate::texts;
 /// # Errors
 /// The texts are not installed, or the folder cannot be written.
 pub fn hugging_face_folder(context: usize) -> anyhow::Result<TempDir> {
-    let tokenizer = Tokenizer::train(&[&texts::chapter(1)?], 300)?;
-    let model = Model::random(Config::gpt2(300, context, 16, 1, 2)?, 1)?;
+    folder(Config::gpt2(300, context, 16, 1, 2)?)
+}
+
+/// The same with a Llama, whose two heads of queries share one of keys and values, and with a chat template.
+///
+/// # Errors
+/// As [`hugging_face_folder`].
+pub fn llama_folder(context: usize) -> anyhow::Result<TempDir> {
+    let folder = folder(Config::llama(300, context, 16, 1, 2, 1, 24)?)?;
+    let template =
+        "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}assistant:";
+    let path = folder.path().join("chat_template.jinja");
+    fs::write(&path, template).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(folder)
+}
+
+fn folder(config: Config) -> anyhow::Result<TempDir> {
+    let tokenizer = Tokenizer::train(&[&texts::chapter(1)?], config.vocabulary)?;
+    let model = Model::random(config, 1)?;
     let folder = tempfile::tempdir().context("cannot make a folder for a model")?;
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.path().join(name);

@@ -192,7 +192,7 @@ pub const UNSAFE_FILES: &[Allowed] = &[
     },
     Allowed {
         path: "crates/lm/src/kernels/memory.rs",
-        reason: "advice to the system about the pages of a buffer",
+        reason: "advice to the system about the pages of a buffer, and to the processor about what is read next",
     },
     Allowed {
         path: "crates/lm/src/kernels/matmul/tiles.rs",

@@ -121,10 +121,14 @@ fn find(family: Family, layout: &Layout, tensors: &[Described<'_>]) -> Result<Fo
             return Err(Error::tensor(name, problem));
         }
     }
-    let places = found
-        .into_iter()
-        .zip(&layout.entries)
-        .map(|(index, entry)| index.ok_or_else(|| Error::tensor(&entry.name, "is missing")));
+    let places = found.into_iter().zip(&layout.entries).map(|(index, entry)| {
+        index.ok_or_else(|| {
+            Error::tensor(
+                &entry.name,
+                "is missing: the file is not whole, or config.json is of another model",
+            )
+        })
+    });
     Ok(Found {
         places: places.collect::<Result<_>>()?,
         head,

@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use e2e::imported::hugging_face_folder;
+use e2e::imported::{hugging_face_folder, llama_folder};
 use e2e::market::{MarketSetup, Person, TestMarket};
 use e2e::texts;
 use posthuman::{Market, MarketError};
 use posthuman_store::Store;
 use posthuman_types::api::ImportedModel;
-use posthuman_types::{Amount, Publication, SignedPublication};
+use posthuman_types::{Amount, Did, InferParameters, Publication, SignedPublication};
 
 use crate::bad_input::answer;
 use crate::break_points::audit::{self, same};
@@ -89,6 +89,80 @@ fn an_imported_model_is_sold_and_used() {
 }
 
 #[test]
+fn a_llama_is_talked_with_and_a_gguf_file_is_used() {
+    let ground = ground();
+    block_on(async {
+        let mut market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
+        let alice = market.person(Person::Alice).await.unwrap();
+        let folder = llama_folder(64).unwrap();
+        let llama = import(&alice, folder.path()).await.unwrap();
+        let asset = alice.asset(&llama.did).await.unwrap();
+        assert_eq!(asset.architecture.unwrap().family, "llama");
+        let bob = market.person(Person::Bob).await.unwrap();
+        talk(&bob, &llama.did).await;
+
+        let gguf = import(&alice, Path::new(GGUF)).await.unwrap();
+        assert_eq!(audit::nfts(&market).await.unwrap(), NFTS + 2);
+        bob.buy(&gguf.did, Amount::tokens(1), None, &mut quiet())
+            .await
+            .unwrap();
+        let mut session = bob.session(&gguf.did, None, &mut quiet()).await.unwrap();
+        session.say("a", texts::greedy(), &mut |_| {}).await.unwrap();
+        session.close().await.unwrap();
+        let mut session = bob.session(&ground.root.did, None, &mut quiet()).await.unwrap();
+        let refused = session.say("[]", chatting(), &mut |_| {}).await.unwrap_err();
+        assert!(refused.to_string().contains("no chat template"), "{refused}");
+
+        let broken = folder.path().join("broken.gguf");
+        fs::write(&broken, b"GGUF\x03\0\0\0").unwrap();
+        let refused = import(&alice, &broken).await;
+        assert!(
+            answer(refused, "model_invalid", 400)
+                .message
+                .contains("breaks off")
+        );
+        market.stop_node().unwrap();
+    });
+}
+
+/// A file of the engine's tests, made by another program.
+const GGUF: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../crates/lm/tests/fixtures/gguf/llama_tiny.gguf"
+);
+
+fn chatting() -> InferParameters {
+    InferParameters {
+        chat: true,
+        ..texts::greedy()
+    }
+}
+
+/// A conversation is written by the model's own template; what is none is refused, and costs nothing.
+async fn talk(bob: &Market, did: &Did) {
+    bob.buy(did, Amount::tokens(1), None, &mut quiet()).await.unwrap();
+    let mut session = bob.session(did, None, &mut quiet()).await.unwrap();
+    let left = session.tokens_left();
+    let refused = session
+        .say("Who hunts the whale?", chatting(), &mut |_| {})
+        .await
+        .unwrap_err();
+    assert!(refused.to_string().contains("no conversation"), "{refused}");
+    assert_eq!(session.tokens_left(), left);
+    let asked = r#"[{"role": "user", "content": "Hi"}]"#;
+    let answered = session.say(asked, chatting(), &mut |_| {}).await.unwrap();
+    let written = session
+        .say("user: Hi\nassistant:", texts::greedy(), &mut |_| {})
+        .await
+        .unwrap();
+    assert_eq!(
+        answered.text, written.text,
+        "the template writes what one could have written"
+    );
+    session.close().await.unwrap();
+}
+
+#[test]
 fn files_that_are_no_model_are_refused_and_nothing_is_published() {
     let ground = ground();
     block_on(async {
@@ -133,17 +207,19 @@ fn wrong_files(folder: &Path) -> Vec<(&'static str, Vec<u8>, &'static str, &'sta
     };
     let heads = other("\"n_head\":2", "\"n_head\":3");
     let width = other("\"n_embd\":16", "\"n_embd\":32");
-    let family = other("\"gpt2\"", "\"llama\"");
+    let family = other("\"gpt2\"", "\"t5\"");
+    let keys = other("\"gpt2\"", "\"llama\"");
     let half = config.as_bytes()[..40].to_vec();
     let invalid = "model_invalid";
     vec![
-        (WEIGHTS, pickle, invalid, "pickles are not accepted"),
+        (WEIGHTS, pickle, invalid, "is a pickle"),
         (WEIGHTS, vec![0x5a; 4_096], invalid, "safetensors"),
         (WEIGHTS, truncated, invalid, "safetensors"),
         (WEIGHTS, Vec::new(), "text_empty", WEIGHTS),
         (CONFIG, heads, invalid, "`n_head`"),
         (CONFIG, width, invalid, "tensor `"),
         (CONFIG, family, invalid, "`model_type`"),
+        (CONFIG, keys, invalid, "`hidden_size`"),
         (CONFIG, half, invalid, CONFIG),
         (TOKENIZER, b"{}".to_vec(), invalid, "tokenizer"),
     ]

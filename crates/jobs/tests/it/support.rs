@@ -103,6 +103,7 @@ impl Bench {
         self.run(Launch {
             task: Task::Import(ImportSpec {
                 inputs: manifest,
+                weights: "model.safetensors".to_owned(),
                 limits: LIMITS,
             }),
             model: Some(upload),

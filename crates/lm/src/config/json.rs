@@ -11,7 +11,9 @@ pub(super) fn given<'a>(map: &'a Map<String, Value>, key: &str) -> Option<&'a Va
 
 /// A whole number that must be there.
 pub(super) fn size(map: &Map<String, Value>, key: &str) -> Result<usize> {
-    let value = map.get(key).ok_or_else(|| Error::config(key, "is missing"))?;
+    let value = map
+        .get(key)
+        .ok_or_else(|| Error::config(key, "is missing: take config.json from where the model was saved"))?;
     let number = value
         .as_u64()
         .ok_or_else(|| Error::config(key, format!("is {value}: it must be a whole number")))?;

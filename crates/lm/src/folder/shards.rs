@@ -147,6 +147,10 @@ fn read_header(
         )));
     }
     let prefix = files::read(files, file, 0, 8)?;
+    // A pickle of Python's second protocol or later, or the archive that PyTorch puts one into, under another name.
+    if prefix.starts_with(b"\x80") && matches!(prefix[1], 2..=5) || prefix.starts_with(b"PK\x03\x04") {
+        return Err(Error::file(file, format!("is a pickle; {WHY_NOT_PICKLES}")));
+    }
     let header = prefix
         .first_chunk()
         .map_or(u64::MAX, |bytes| u64::from_le_bytes(*bytes));

@@ -1,4 +1,4 @@
-//! Large buffers.
+//! Advice about memory, to the system and to the processor: it decides speed alone.
 
 /// `count` zeros, in large pages where the system has them: a training reads and writes gigabytes with little order,
 /// and looking up a small page for every few kilobytes costs more than the numbers themselves.
@@ -9,6 +9,23 @@ pub(crate) fn zeros(count: usize) -> Vec<f32> {
     let values = vec![0.0; count];
     advise(&values);
     values
+}
+
+/// Asks for the line of an address, any address, to be brought into the second cache: what is read next may lie further
+/// away than the hardware foresees.
+#[inline(always)]
+pub(crate) fn prefetch(place: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch never faults, and every x86-64 has it.
+        #[allow(unsafe_code)]
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(place.cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
 }
 
 #[cfg(target_os = "linux")]

@@ -161,6 +161,17 @@ fn pickles_and_missing_files_are_named_with_what_to_do() {
         );
         assert!(error.contains("programs"), "{error}");
     }
+    let mut files = folder();
+    set(
+        &mut files,
+        "model.safetensors",
+        b"PK\x03\x04 and an archive of pickles",
+    );
+    let error = refusal(&files);
+    assert!(
+        error.contains("`model.safetensors` is a pickle") && error.contains("save_pretrained"),
+        "{error}"
+    );
     for missing in ["config.json", "model.safetensors", "tokenizer.json"] {
         let mut files = folder();
         files.remove(missing);

@@ -4,6 +4,7 @@
 
 use super::super::K_BLOCK;
 use super::super::instructions::with_simd;
+use super::super::memory::prefetch;
 use super::matrix::Matrix;
 use super::turn::{SIDE, add_turned};
 
@@ -95,7 +96,7 @@ fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &
     let (squares, last) = sums.as_chunks_mut::<SIDE>();
     for ((((sums, a), b), c), d) in squares.iter_mut().zip(a.0).zip(b.0).zip(c.0).zip(d.0) {
         for line in [a, b, c, d] {
-            fetch(line.as_ptr().wrapping_add(ahead));
+            prefetch(line.as_ptr().wrapping_add(ahead));
         }
         for lane in 0..SIDE {
             add(&mut sums[lane], a[lane], b[lane], c[lane], d[lane]);
@@ -104,22 +105,6 @@ fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &
     for (lane, sum) in last.iter_mut().enumerate() {
         add(sum, a.1[lane], b.1[lane], c.1[lane], d.1[lane]);
     }
-}
-
-/// Asks for the line of an address, any address: the rows of a strip lie further apart than the hardware foresees.
-#[inline(always)]
-fn fetch(place: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        // SAFETY: a prefetch never faults, and every x86-64 has it.
-        #[allow(unsafe_code, unused_unsafe)]
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T1>(place.cast());
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
 }
 
 /// The right matrix is a transpose: its columns are contiguous, each chain walks down one of them.
