@@ -150,6 +150,22 @@ fn extras_and_special_tokens_come_back_with_the_header() {
 }
 
 #[test]
+fn what_changes_answers_is_bound_with_the_tokenizer() {
+    let plain = Bundle::from_bytes(&bytes()).unwrap();
+    assert_eq!(plain.bound_tokenizer().unwrap(), plain.tokenizer().to_json());
+    let bound = |bundle: &Bundle| bundle.bound_tokenizer().unwrap();
+    let full = full();
+    let object: serde_json::Value = serde_json::from_slice(&bound(&full)).unwrap();
+    let keys: Vec<&String> = object.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        ["chat_template", "generation", "special_tokens", "tokenizer"]
+    );
+    let without = full.clone().with_extras(BundleExtras::default()).unwrap();
+    assert!(bound(&without) != bound(&full) && bound(&without) != full.tokenizer().to_json());
+}
+
+#[test]
 fn wrong_extras_are_refused() {
     let good = full().to_bytes().unwrap();
     let length = u64::from_le_bytes(*good.first_chunk().unwrap()) as usize;
