@@ -115,7 +115,7 @@ error_codes! {
         "Write them as the documentation of the operation says and send them again."
     ModelInvalid "model_invalid" Caller
         "The files are not a model that this node can read."
-        "Send the files of a Hugging Face folder (`config.json`, `tokenizer.json`, `model.safetensors` and what else is in it), or one GGUF file, of a supported family."
+        "Send the files of a Hugging Face folder (`config.json`, `tokenizer.json`, `model.safetensors` and what else is in it), or one GGUF file, of a model of the family GPT-2, Llama, Mistral, Qwen2 or Qwen3."
     UnchangedWeights "unchanged_weights" Caller
         "The training would leave the weights as they were."
         "Choose a learning rate above zero and at least one step. The order stays open."
