@@ -39,6 +39,7 @@ pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use import::import_hugging_face;
+pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
@@ -46,7 +47,7 @@ pub use sampling::Sampling;
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
 pub use tokenizer::{StreamDecoder, Tokenizer};
 pub use train::{StepReport, TrainOptions, Trainer};
-pub use workload::{Decoder, LossMeter};
+pub use workload::{Decoder, LossMeter, bf16_product};
 
 /// Name of the numerics: two engines of the same version give the same bits.
 ///

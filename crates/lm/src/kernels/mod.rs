@@ -14,6 +14,7 @@
 //!
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 
+pub(crate) mod bf16;
 pub(crate) mod elementwise;
 pub(crate) mod instructions;
 pub(crate) mod loss;
@@ -21,6 +22,7 @@ pub(crate) mod math;
 pub(crate) mod matmul;
 pub(crate) mod memory;
 pub(crate) mod norm;
+pub(crate) mod number;
 pub(crate) mod reduce;
 #[cfg(test)]
 pub(crate) mod reference;

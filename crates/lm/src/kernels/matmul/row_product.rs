@@ -4,6 +4,7 @@
 
 use super::super::K_BLOCK;
 use super::super::instructions::with_simd;
+use super::super::number::Number;
 use super::matrix::Matrix;
 use super::turn::{SIDE, add_turned};
 
@@ -13,7 +14,14 @@ const WIDE: usize = 1024;
 const ROWS_AHEAD: usize = 8;
 
 /// target = (target +) row `row` of `a` · the columns of `b` from `first` on, as many as the target has.
-pub(super) fn strip(target: &mut [f32], keep: bool, a: Matrix<'_>, b: Matrix<'_>, row: usize, first: usize) {
+pub(super) fn strip<N: Number>(
+    target: &mut [f32],
+    keep: bool,
+    a: Matrix<'_>,
+    b: Matrix<'_, N>,
+    row: usize,
+    first: usize,
+) {
     let tile = if b.column_stride() == 1 { WIDE } else { SIDE };
     for (index, target) in target.chunks_mut(tile).enumerate() {
         for start in (0..a.columns).step_by(K_BLOCK) {
@@ -39,16 +47,16 @@ pub(super) fn strip(target: &mut [f32], keep: bool, a: Matrix<'_>, b: Matrix<'_>
 ///
 /// A type and not a closure, so that all of it is inlined into the code for the instruction set: a fused
 /// multiply-add left outside would be a function call.
-struct Block<'a> {
+struct Block<'a, N> {
     target: &'a mut [f32],
     keep: bool,
     factors: &'a [f32],
-    b: Matrix<'a>,
+    b: Matrix<'a, N>,
     first: usize,
     start: usize,
 }
 
-impl pulp::WithSimd for Block<'_> {
+impl<N: Number> pulp::WithSimd for Block<'_, N> {
     type Output = ();
 
     #[inline(always)]
@@ -70,26 +78,31 @@ impl pulp::WithSimd for Block<'_> {
 /// The right matrix is row-major: each k adds a multiple of one of its rows. Four rows at a time, so that the sums
 /// pass between the nearest cache and the registers once for all four.
 #[inline(always)]
-fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
+fn rows_of<N: Number>(values: &[N], stride: usize, factors: &[f32], sums: &mut [f32]) {
     let width = sums.len();
     let (fours, rest) = factors.as_chunks::<4>();
     for (index, factors) in fours.iter().enumerate() {
-        let rows: [&[f32]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
+        let rows: [&[N]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
         four_rows(rows, stride * ROWS_AHEAD, factors, sums);
     }
     for (index, &factor) in rest.iter().enumerate() {
         let row = &values[(4 * fours.len() + index) * stride..];
         for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum = factor.mul_add(value, *sum);
+            *sum = factor.mul_add(value.widen(), *sum);
         }
     }
 }
 
 #[inline(always)]
-fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &[f32; 4], sums: &mut [f32]) {
-    let add = |sum: &mut f32, a: f32, b: f32, c: f32, d: f32| {
-        let two = second.mul_add(b, first.mul_add(a, *sum));
-        *sum = fourth.mul_add(d, third.mul_add(c, two));
+fn four_rows<N: Number>(
+    rows: [&[N]; 4],
+    ahead: usize,
+    &[first, second, third, fourth]: &[f32; 4],
+    sums: &mut [f32],
+) {
+    let add = |sum: &mut f32, a: N, b: N, c: N, d: N| {
+        let two = second.mul_add(b.widen(), first.mul_add(a.widen(), *sum));
+        *sum = fourth.mul_add(d.widen(), third.mul_add(c.widen(), two));
     };
     let [a, b, c, d] = rows.map(|row| row.as_chunks::<SIDE>());
     let (squares, last) = sums.as_chunks_mut::<SIDE>();
@@ -108,7 +121,7 @@ fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &
 
 /// Asks for the line of an address, any address: the rows of a strip lie further apart than the hardware foresees.
 #[inline(always)]
-fn fetch(place: *const f32) {
+fn fetch<N>(place: *const N) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -124,7 +137,7 @@ fn fetch(place: *const f32) {
 
 /// The right matrix is a transpose: its columns are contiguous, each chain walks down one of them.
 #[inline(always)]
-fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) {
+fn columns_of<N: Number>(values: &[N], b: Matrix<'_, N>, factors: &[f32], sums: &mut [f32]) {
     let depth = factors.len();
     let (down, across) = (b.row_stride(), b.column_stride());
     let mut done = 0;
@@ -138,7 +151,7 @@ fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) 
     }
     for (lane, sum) in sums.iter_mut().enumerate() {
         for index in done..depth {
-            *sum = factors[index].mul_add(values[lane * across + index * down], *sum);
+            *sum = factors[index].mul_add(values[lane * across + index * down].widen(), *sum);
         }
     }
 }
