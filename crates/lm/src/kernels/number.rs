@@ -4,6 +4,9 @@ use half::bf16;
 
 /// A number that is an f32 without a rounding.
 pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
+    /// How many fill a line of the cache.
+    const IN_LINE: usize = 64 / size_of::<Self>();
+
     /// Its value, a NaN with its bits.
     fn widen(self) -> f32;
 

@@ -87,8 +87,8 @@ fn by_rows<N: Number>(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix
             }
         }
         Work::Shared => {
-            // An even number of equal tasks, and few: each waits for memory all the time.
-            let tasks = 2 * rayon::current_num_threads();
+            // Equal tasks, and few: each waits for memory all the time, which gives long pieces of a row fastest.
+            let tasks = rayon::current_num_threads();
             let strip = b.columns.div_ceil(tasks).next_multiple_of(STRIP);
             let rows = target.par_chunks_mut(b.columns).enumerate();
             rows.for_each(|(row, target)| {

@@ -9,8 +9,8 @@ use super::matrix::Matrix;
 use super::turn::{SIDE, add_turned};
 
 /// Columns whose sums stay in the nearest cache while k runs, where the right matrix is row-major.
-const WIDE: usize = 1024;
-/// Rows that are fetched ahead of those in use, into the second cache.
+const WIDE: usize = 2048;
+/// Rows of f32 that are fetched ahead of those in use, into the second cache: of smaller numbers as many bytes.
 const ROWS_AHEAD: usize = 8;
 
 /// target = (target +) row `row` of `a` · the columns of `b` from `first` on, as many as the target has.
@@ -62,15 +62,20 @@ impl<N: Number> pulp::WithSimd for Block<'_, N> {
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let values = self.b.from(self.start, self.first);
-        let mut sums = [0.0; WIDE];
-        let sums = &mut sums[..self.target.len()];
+        let count = self.target.len();
+        let mut store = |sums: &[f32]| {
+            for (value, &sum) in self.target.iter_mut().zip(sums) {
+                *value = if self.keep { *value + sum } else { sum };
+            }
+        };
         if self.b.column_stride() == 1 {
-            rows_of(values, self.b.row_stride(), self.factors, sums);
+            let mut sums = [0.0; WIDE];
+            rows_of(values, self.b.row_stride(), self.factors, &mut sums[..count]);
+            store(&sums);
         } else {
-            columns_of(values, self.b, self.factors, sums);
-        }
-        for (value, &sum) in self.target.iter_mut().zip(&*sums) {
-            *value = if self.keep { *value + sum } else { sum };
+            let mut sums = [0.0; SIDE];
+            columns_of(values, self.b, self.factors, &mut sums[..count]);
+            store(&sums);
         }
     }
 }
@@ -83,7 +88,7 @@ fn rows_of<N: Number>(values: &[N], stride: usize, factors: &[f32], sums: &mut [
     let (fours, rest) = factors.as_chunks::<4>();
     for (index, factors) in fours.iter().enumerate() {
         let rows: [&[N]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
-        four_rows(rows, stride * ROWS_AHEAD, factors, sums);
+        four_rows(rows, stride * ROWS_AHEAD * (N::IN_LINE / SIDE), factors, sums);
     }
     for (index, &factor) in rest.iter().enumerate() {
         let row = &values[(4 * fours.len() + index) * stride..];
