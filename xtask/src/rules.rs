@@ -219,6 +219,10 @@ pub const UNSAFE_FILES: &[Allowed] = &[
         reason: "advice to the system about the pages of a buffer",
     },
     Allowed {
+        path: "crates/lm/src/kernels/matmul/row_product.rs",
+        reason: "requests for lines of memory by their address",
+    },
+    Allowed {
         path: "crates/lm/src/kernels/matmul/tiles.rs",
         reason: "vector instructions that load from and store to places by their address",
     },

@@ -12,6 +12,9 @@
 //! 6. Vectorisation is the compiler's, over independent elements; Rust never reorders or fuses floating point by
 //!    itself, so instruction sets only differ in speed.
 //!
+//! The right side of a product may be stored in bf16: rule 1 holds for its numbers as f32. Products that round to bf16
+//! what they multiply have rules of their own: [`bf16`].
+//!
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 
 pub(crate) mod bf16;

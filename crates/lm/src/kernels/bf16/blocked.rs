@@ -14,26 +14,29 @@ use super::squares::PAIRS;
 use super::tiles::{Corner, Tile};
 use super::{BLOCK, Matrix, STEP, Start, Work};
 
-/// k whose panels the second cache holds together.
-const DEPTH: usize = 512;
-/// Rows of `a` or columns of `b` whose panels all tasks share; a multiple of every tile's rows and columns.
-const LANES_SHARED: usize = 1344;
-/// Lanes that one task copies into shared panels, and lanes of the other side that one task takes; multiples of every
-/// tile's rows and columns.
-const LANES_IN_TASK: usize = 224;
+/// Steps of k that a tile does at once: one panel of `a` stays in the nearest cache while panels of `b` pass by.
+const STEPS: usize = 8;
+/// Lanes whose panels all tasks share, and lanes that one task copies into them; multiples of every tile's rows and
+/// columns.
+const LANES_SHARED: usize = 8 * LANES_COPIED;
+const LANES_COPIED: usize = 224;
+/// Numbers of the other side that one task takes: they fill half of the second cache.
+const NUMBERS_IN_TASK: usize = 448 * 1024;
+/// Columns that a task does before the next ones, where `b` is shared.
+const COLUMNS_AT_ONCE: usize = 128;
 
 thread_local! {
     /// Panels that all tasks of a product share, kept from one product to the next. A product that runs inside
     /// another's wait finds them gone and makes its own.
     static SHARED: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
-    /// Panels of one task, and its sums between two parts of k.
+    /// Panels of one task, and the sums of some tiles between two parts of k.
     static OWN: Cell<(Vec<u32>, Vec<f32>)> = const { Cell::new((Vec::new(), Vec::new())) };
 }
 
 /// target = (target +) a · b with the tile's code.
 ///
 /// The side with fewer lanes (rows of `a`, columns of `b`) is copied once, into panels that all tasks share. A task
-/// takes lanes of the other side, and for each part of k copies them itself, into panels that stay near.
+/// takes lanes of the other side and copies them itself, into panels that stay near.
 pub(super) fn multiply<A: Number, B: Number>(
     tile: Tile,
     target: &mut [f32],
@@ -112,7 +115,7 @@ impl Product<'_> {
         for first in (0..self.shared.count()).step_by(LANES_SHARED) {
             let shared = first..self.shared.count().min(first + LANES_SHARED);
             let packed = self.share(panels, &shared, range);
-            self.each(&|own| {
+            self.each(range.len(), &|own| {
                 let (rows, columns) = if self.by_rows {
                     (shared.clone(), own)
                 } else {
@@ -123,109 +126,102 @@ impl Product<'_> {
         }
     }
 
-    /// Panels `[part of k, panel]` of shared lanes.
+    /// Panels of shared lanes over one block of k.
     fn share<'p>(&self, panels: &'p mut Vec<u32>, lanes: &Range<usize>, range: &Range<usize>) -> &'p [u32] {
         let filled = lanes.len().next_multiple_of(self.shared.layout().width);
         let panels = room(panels, filled * pairs(range.len()));
-        let mut parts: Vec<(usize, usize, &mut [u32])> = Vec::new();
-        for (part, panels) in panels.chunks_mut(filled * DEPTH / 2).enumerate() {
-            let depth = panels.len() / filled;
-            let pieces = panels.chunks_mut(LANES_IN_TASK * depth).enumerate();
-            parts.extend(
-                pieces.map(|(piece, panels)| (range.start + part * DEPTH, piece * LANES_IN_TASK, panels)),
-            );
-        }
-        let pack = |(start, lane, panels): &mut (usize, usize, &mut [u32])| {
-            let first = lanes.start + *lane;
-            self.shared.pack(
-                panels,
-                first..lanes.end.min(first + LANES_IN_TASK),
-                *start..range.end.min(*start + DEPTH),
-            );
+        let size = LANES_COPIED * pairs(range.len());
+        let pack = |(index, panels): (usize, &mut [u32])| {
+            let first = lanes.start + index * LANES_COPIED;
+            let copied = first..lanes.end.min(first + LANES_COPIED);
+            self.shared.pack(panels, copied, range.clone());
         };
         match self.work {
-            Work::Shared => parts.par_iter_mut().for_each(pack),
-            Work::Alone => parts.iter_mut().for_each(pack),
+            Work::Shared => panels.par_chunks_mut(size).enumerate().for_each(pack),
+            Work::Alone => panels.chunks_mut(size).enumerate().for_each(pack),
         }
         panels
     }
 
-    /// Splits the lanes that are not shared into tasks: smaller ones where there are many threads.
-    fn each(&self, task: &(dyn Fn(Range<usize>) + Sync)) {
-        let count = self.own.count();
-        let piece = |index: usize, size: usize| index * size..count.min((index + 1) * size);
+    /// Splits the lanes that are not shared into tasks, equally many and equally large for all threads.
+    fn each(&self, depth: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
+        let (count, width) = (self.own.count(), self.own.layout().width);
+        let most = (NUMBERS_IN_TASK / depth.next_multiple_of(STEP)).next_multiple_of(width);
+        let least = match self.work {
+            Work::Alone => 1,
+            Work::Shared => 2 * rayon::current_num_threads(),
+        };
+        let tasks = count.div_ceil(most).next_multiple_of(least);
+        let size = count.div_ceil(tasks).next_multiple_of(width);
+        let task = |index: usize| task(index * size..count.min((index + 1) * size));
         match self.work {
-            Work::Alone => {
-                (0..count.div_ceil(LANES_IN_TASK)).for_each(|index| task(piece(index, LANES_IN_TASK)))
-            }
-            Work::Shared => {
-                let wanted = count.div_ceil(3 * rayon::current_num_threads());
-                let size = wanted
-                    .next_multiple_of(self.own.layout().width)
-                    .min(LANES_IN_TASK);
-                (0..count.div_ceil(size))
-                    .into_par_iter()
-                    .for_each(|index| task(piece(index, size)));
-            }
+            Work::Alone => (0..count.div_ceil(size)).for_each(task),
+            Work::Shared => (0..count.div_ceil(size)).into_par_iter().for_each(task),
         }
     }
 
     /// An area over one block of k.
     #[allow(unsafe_code)]
     fn task(&self, area: &Area, shared: &[u32], range: &Range<usize>) {
-        let (high, wide) = (self.tile.a.width, self.tile.b.width);
-        let (rows, columns) = (
-            area.rows.len().next_multiple_of(high),
-            area.columns.len().next_multiple_of(wide),
-        );
-        let (shared_lanes, own_lanes, own_range) = if self.by_rows {
-            (rows, columns, &area.columns)
-        } else {
-            (columns, rows, &area.rows)
-        };
         let (mut panels, mut sums) = OWN.take();
-        let between = room(&mut sums, if range.len() > DEPTH { rows * columns } else { 0 });
-        let own = room(&mut panels, own_lanes * pairs(range.len().min(DEPTH)));
-        for (index, first) in range.clone().step_by(DEPTH).enumerate() {
-            let depth = first..range.end.min(first + DEPTH);
-            let own = &mut own[..own_lanes * pairs(depth.len())];
-            self.own.pack(own, own_range.clone(), depth.clone());
-            let shared = &shared[index * shared_lanes * DEPTH / 2..][..shared_lanes * pairs(depth.len())];
-            let (a, b) = if self.by_rows {
-                (shared, &*own)
-            } else {
-                (&*own, shared)
-            };
-            // SAFETY: `multiply` chose a tile that this machine can run; each `begin` has its `end`.
-            unsafe { (self.tile.begin)() };
-            self.tiles(area, (index > 0, depth.end == range.end), (a, b), between);
-            unsafe { (self.tile.end)() };
+        let (lanes, at_once) = if self.by_rows {
+            (&area.columns, area.columns.len())
+        } else {
+            (&area.rows, COLUMNS_AT_ONCE)
+        };
+        let filled = lanes.len().next_multiple_of(self.own.layout().width);
+        let own = room(&mut panels, filled * pairs(range.len()));
+        self.own.pack(own, lanes.clone(), range.clone());
+        let (a, b) = if self.by_rows {
+            (shared, &*own)
+        } else {
+            (&*own, shared)
+        };
+        let wide = at_once.next_multiple_of(self.tile.b.width);
+        let steps = range.len().div_ceil(STEP);
+        let kept = if steps > STEPS { wide } else { 0 };
+        let between = room(&mut sums, self.tile.a.width * kept);
+        // SAFETY: `multiply` chose a tile that this machine can run.
+        unsafe { (self.tile.begin)() };
+        for first in (0..area.columns.len()).step_by(wide) {
+            let columns = first..area.columns.len().min(first + wide);
+            for row in (0..area.rows.len()).step_by(self.tile.a.width) {
+                self.tiles(area, row, &columns, (a, b), steps, between);
+            }
         }
+        // SAFETY: as above.
+        unsafe { (self.tile.end)() };
         OWN.set((panels, sums));
     }
 
-    /// All tiles of an area over one part of k. A panel of `b` stays in the nearest cache while those of `a` pass by.
-    /// The sums of all parts but the last go to `between`, tile after tile.
+    /// One panel of rows by some columns of an area over one block of k. The sums of all parts but the last go to
+    /// `between`, tile after tile.
     #[allow(unsafe_code)]
-    fn tiles(&self, area: &Area, (later, last): (bool, bool), (a, b): (&[u32], &[u32]), between: &mut [f32]) {
+    fn tiles(
+        &self,
+        area: &Area,
+        row: usize,
+        columns: &Range<usize>,
+        (a, b): (&[u32], &[u32]),
+        steps: usize,
+        between: &mut [f32],
+    ) {
         let (high, wide) = (self.tile.a.width, self.tile.b.width);
-        let down = area.rows.len().div_ceil(high);
-        let steps = a.len() / (down * high * PAIRS);
-        let length = steps * PAIRS;
-        for (across, column) in (0..area.columns.len()).step_by(wide).enumerate() {
-            let b = &b[column * length..][..wide * length];
-            for (index, row) in (0..area.rows.len()).step_by(high).enumerate() {
-                let a = &a[row * length..][..high * length];
-                let between = between
-                    .as_mut_ptr()
-                    .wrapping_add((across * down + index) * high * wide);
-                let before = if later {
+        let part = |lane: usize, width: usize, these: &Range<usize>| {
+            let start = (lane * steps + these.start * width) * PAIRS;
+            start..start + these.len() * width * PAIRS
+        };
+        for first in (0..steps).step_by(STEPS) {
+            let these = first..steps.min(first + STEPS);
+            for column in columns.clone().step_by(wide) {
+                let between = between.as_mut_ptr().wrapping_add((column - columns.start) * high);
+                let before = if first > 0 {
                     between.cast_const()
                 } else {
                     std::ptr::null()
                 };
                 let offset = (area.rows.start + row) * self.stride + area.columns.start + column;
-                let corner = if last {
+                let corner = if these.end == steps {
                     Corner {
                         target: self.target.0.wrapping_add(offset),
                         stride: self.stride,
@@ -244,15 +240,15 @@ impl Product<'_> {
                         before,
                     }
                 };
+                let (a, b) = (&a[part(row, high, &these)], &b[part(column, wide, &these)]);
                 // SAFETY: the panels were cut to their length; the corner's rows and columns lie inside the area and
                 // so inside the target, whose length `multiply` checked, and no other task has this area; where there
-                // is more than one part of k, `between` has room for all tiles of the area; `multiply` chose a tile
-                // that this machine can run, and `task` began.
-                unsafe { (self.tile.run)(steps, a, b, corner) };
+                // is more than one part, `between` has room for all of these tiles; `multiply` chose a tile that this
+                // machine can run, and `task` began.
+                unsafe { (self.tile.run)(these.len(), a, b, corner) };
             }
         }
     }
 }
 
-const _: () = assert!(BLOCK.is_multiple_of(DEPTH) && DEPTH.is_multiple_of(STEP));
-const _: () = assert!(LANES_IN_TASK.is_multiple_of(14 * 16) && LANES_SHARED.is_multiple_of(LANES_IN_TASK));
+const _: () = assert!(LANES_COPIED.is_multiple_of(14 * 16) && COLUMNS_AT_ONCE.is_multiple_of(32));

@@ -66,13 +66,29 @@ impl<N: Number> Pack for Lanes<'_, N> {
     fn pack(&self, panels: &mut [u32], lanes: Range<usize>, depth: Range<usize>) {
         let width = self.layout.width;
         let steps = depth.len().div_ceil(STEP);
-        let groups = width.div_ceil(SIDE);
-        for (panel, first) in lanes.step_by(width).enumerate() {
-            let panel = &mut panels[panel * width * steps * PAIRS..][..width * steps * PAIRS];
-            for (step, panel) in panel.chunks_exact_mut(width * PAIRS).enumerate() {
-                let start = depth.start + step * STEP;
-                for group in 0..groups {
-                    self.square(panel, first, group, start..depth.end.min(start + STEP));
+        let panel = |panels: &mut [u32], index: usize, step: usize| {
+            let panel = &mut panels[(index * steps + step) * width * PAIRS..][..width * PAIRS];
+            let start = depth.start + step * STEP;
+            for group in 0..width.div_ceil(SIDE) {
+                self.square(
+                    panel,
+                    lanes.start + index * width,
+                    group,
+                    start..depth.end.min(start + STEP),
+                );
+            }
+        };
+        // In the order of the matrix.
+        let count = lanes.len().div_ceil(width);
+        match self.order() {
+            Order::Along => {
+                for index in 0..count {
+                    (0..steps).for_each(|step| panel(panels, index, step));
+                }
+            }
+            Order::Across => {
+                for step in 0..steps {
+                    (0..count).for_each(|index| panel(panels, index, step));
                 }
             }
         }
@@ -80,6 +96,15 @@ impl<N: Number> Pack for Lanes<'_, N> {
 }
 
 impl<N: Number> Lanes<'_, N> {
+    /// How the matrix lies.
+    fn order(&self) -> Order {
+        if self.lane_stride == 1 {
+            Order::Across
+        } else {
+            Order::Along
+        }
+    }
+
     /// At most 16 lanes of a panel over one step.
     fn square(&self, panel: &mut [u32], first: usize, group: usize, depth: Range<usize>) {
         let Layout {
@@ -96,11 +121,7 @@ impl<N: Number> Lanes<'_, N> {
         // Lanes beyond the panel's may be read: they are not stored. So may those beyond the ones asked for: they lie
         // in the panel, but nobody uses what comes of them.
         let lanes = SIDE.min(self.count.saturating_sub(lane));
-        let from = if self.lane_stride == 1 {
-            Order::Across
-        } else {
-            Order::Along
-        };
+        let from = self.order();
         let square = Square {
             from,
             order,

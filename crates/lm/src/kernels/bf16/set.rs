@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::tiles::{self, Tile};
+use super::tiles::Tile;
 use super::{BLOCK, multiply_unchecked, reference};
 use crate::error::{Error, Result};
 use crate::kernels::{Matrix, Start, Work};
@@ -60,12 +60,8 @@ impl Bf16Set {
         static AMX: OnceLock<bool> = OnceLock::new();
         match self {
             Self::Portable => true,
-            #[cfg(target_arch = "x86_64")]
             Self::Avx512Bf16 => *AVX512.get_or_init(|| has_avx512() && self.behaves()),
-            #[cfg(target_arch = "x86_64")]
-            Self::Amx => *AMX.get_or_init(|| has_avx512() && super::amx::permitted() && self.behaves()),
-            #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx512Bf16 | Self::Amx => *AVX512.get_or_init(|| *AMX.get_or_init(|| false)),
+            Self::Amx => *AMX.get_or_init(|| has_avx512() && has_amx() && self.behaves()),
         }
     }
 
@@ -102,7 +98,7 @@ impl Bf16Set {
             #[cfg(target_arch = "x86_64")]
             Self::Amx => super::amx::TILE,
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Bf16 => tiles::AVX512,
+            Self::Avx512Bf16 => super::tiles::AVX512,
             _ => super::portable::TILE,
         }
     }
@@ -115,4 +111,19 @@ fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_amx() -> bool {
+    super::amx::permitted()
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_avx512() -> bool {
+    false
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_amx() -> bool {
+    false
 }

@@ -109,41 +109,63 @@ impl Square {
         step: usize,
     ) {
         use std::arch::x86_64::*;
-        let load = |place: usize| {
-            // SAFETY: `values` holds all of the rows, as the caller says.
-            unsafe { N::load(values.as_ptr().add(place)) }
-        };
-        let both = |even, odd| {
-            // SAFETY: two registers of the same 512 bits.
-            unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(odd, even)) }
-        };
-        let mut rows = [_mm512_setzero_si512(); SIDE];
+        let mut rows = [_mm512_setzero_ps(); SIDE];
         match self.from {
             Order::Across => {
-                // Number n of the lower half and number n of the upper side by side.
-                let order: [u16; 2 * SIDE] =
-                    std::array::from_fn(|place| (place / 2 + place % 2 * SIDE) as u16);
-                // SAFETY: the load is of the array `order`.
-                let order = unsafe { _mm512_loadu_si512(order.as_ptr().cast()) };
+                // SAFETY: the load is of the array `ALTERNATE`.
+                let order = unsafe { _mm512_loadu_si512(ALTERNATE.as_ptr().cast()) };
                 for (index, row) in rows.iter_mut().enumerate() {
-                    let (even, odd) = (load(2 * index * step), load((2 * index + 1) * step));
-                    *row = _mm512_permutexvar_epi16(order, both(even, odd));
+                    let even = values.as_ptr().wrapping_add(2 * index * step);
+                    let odd = even.wrapping_add(step);
+                    // SAFETY: `values` holds all of the rows, as the caller says.
+                    let pair = unsafe { halves(N::load(even), N::load(odd)) };
+                    *row = _mm512_castsi512_ps(_mm512_permutexvar_epi16(order, pair));
                 }
             }
             Order::Along => {
                 for (index, row) in rows.iter_mut().enumerate() {
-                    *row = both(load(index * step), load(index * step + SIDE));
+                    let place = values.as_ptr().wrapping_add(index * step);
+                    // The next lanes at the same k are wanted soon, and no hardware guesses that. A prefetch never
+                    // faults.
+                    let next = place.wrapping_add(SIDE * step);
+                    _mm_prefetch::<_MM_HINT_T1>(next.cast());
+                    _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(SIDE).cast());
+                    // SAFETY: as above.
+                    let pair = unsafe { halves(N::load(place), N::load(place.wrapping_add(SIDE))) };
+                    *row = _mm512_castsi512_ps(pair);
                 }
             }
         }
         if self.from != self.order {
-            let turned = super::super::matmul::turn_registers(rows.map(|row| _mm512_castsi512_ps(row)));
-            rows = turned.map(|row| _mm512_castps_si512(row));
+            rows = super::super::matmul::turn_registers(rows);
         }
         let mask = (u32::MAX >> (32 - columns)) as u16;
         for (index, row) in rows.into_iter().enumerate() {
+            let row = _mm512_castps_si512(row);
             // SAFETY: `panel` holds all of the rows, as the caller says.
             unsafe { _mm512_mask_storeu_epi32(panel.as_mut_ptr().add(index * stride).cast(), mask, row) };
         }
     }
+}
+
+/// Number n of the lower half of a register and number n of the upper side by side.
+#[cfg(target_arch = "x86_64")]
+const ALTERNATE: [u16; 2 * SIDE] = {
+    let mut places = [0; 2 * SIDE];
+    let mut place = 0;
+    while place < 2 * SIDE {
+        places[place] = (place / 2 + place % 2 * SIDE) as u16;
+        place += 1;
+    }
+    places
+};
+
+/// 16 numbers rounded to bf16, in the lower half of a register, and 16 others in the upper.
+#[cfg(target_arch = "x86_64")]
+#[allow(unsafe_code)]
+#[target_feature(enable = "avx512f,avx512bf16")]
+#[inline]
+fn halves(low: std::arch::x86_64::__m512, high: std::arch::x86_64::__m512) -> std::arch::x86_64::__m512i {
+    // SAFETY: two types for the same 512 bits.
+    unsafe { std::mem::transmute(std::arch::x86_64::_mm512_cvtne2ps_pbh(high, low)) }
 }

@@ -10,7 +10,7 @@ use crate::threads;
 const SETS: [Bf16Set; 3] = [Bf16Set::Portable, Bf16Set::Avx512Bf16, Bf16Set::Amx];
 
 /// Rows, columns and depth around the borders of all paths.
-const SHAPES: [[usize; 3]; 20] = [
+const SHAPES: [[usize; 3]; 21] = [
     [1, 1, 1],
     [1, 5, 3],
     [7, 1, 300],
@@ -29,6 +29,7 @@ const SHAPES: [[usize; 3]; 20] = [
     [20, 33, 2049],
     [45, 257, 768],
     [257, 40, 95],
+    [300, 200, 70],
     [1400, 33, 5],
     [3, 470, 2600],
 ];
@@ -45,17 +46,22 @@ fn same_bits(one: &[f32], other: &[f32]) -> bool {
         .all(|(one, other)| one.to_bits() == other.to_bits() || one.is_nan() && other.is_nan())
 }
 
-/// Numbers of all exponents: denormals, sums that become denormal, infinities and NaN among them.
+/// Numbers whose sums are around the smallest normal number; denormals, infinities and NaN among them.
 fn wild(count: usize, seed: u64) -> Vec<f32> {
+    awkward(count, seed, 62, true)
+}
+
+/// Numbers with an exponent field of `exponent` to `exponent` + 2, or 0, or with `all` others too.
+fn awkward(count: usize, seed: u64, exponent: u32, all: bool) -> Vec<f32> {
     let mut random = crate::random::Random::new("wild numbers", seed, 0);
     (0..count)
         .map(|_| {
             let bits = (random.unit_f64() * f64::from(u32::MAX)) as u32;
             let exponent = match bits % 64 {
                 0 => 0,
-                1 => 0xff,
-                2..20 => 60 + bits / 64 % 8,
-                _ => 62 + bits / 64 % 3,
+                1 if all => 0xff,
+                2..20 if all => 60 + bits / 64 % 8,
+                _ => exponent + bits / 64 % 3,
             };
             // Few digits, so that sums often meet the smallest normal number.
             let digits = if bits & 0x800 == 0 {
@@ -144,6 +150,20 @@ fn numbers_at_the_ends_of_the_range_have_the_bits_of_the_reference() {
 }
 
 #[test]
+fn products_whose_last_digit_is_around_the_smallest_normal_number() {
+    let shape @ [rows, columns, depth] = [17, 20, 96];
+    for set in available() {
+        for exponent in 69..73 {
+            for seed in 0..4 {
+                let a = awkward(rows * depth, 2 * seed, exponent, false);
+                let b = awkward(depth * columns, 2 * seed + 1, 71, false);
+                check(set, shape, &a, &b);
+            }
+        }
+    }
+}
+
+#[test]
 fn what_rounds_to_the_smallest_normal_number_from_below_is_zero() {
     let power = |exponent: i32| 2.0_f32.powi(exponent);
     for set in SETS {
@@ -227,6 +247,36 @@ fn operands_may_be_bf16_already() {
                 multiply(set, &mut target, Start::Zero, a, b, Work::Alone);
                 assert!(same_bits(&target, &expected), "{set:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn more_lanes_than_are_shared_at_once() {
+    let [rows, columns, depth] = [1801, 1830, 3];
+    let digits = |count: usize, factor: usize| -> Vec<f32> {
+        (0..count)
+            .map(|index| (index * factor % 17) as f32 - 8.0)
+            .collect()
+    };
+    let (a, b) = (digits(rows * depth, 5), digits(depth * columns, 7));
+    // Sums of small integers are exact.
+    let expected = |row: usize, column: usize| -> f32 {
+        (0..depth)
+            .map(|k| a[row * depth + k] * b[k * columns + column])
+            .sum()
+    };
+    let pool = threads::pool(3).unwrap();
+    for set in available() {
+        let mut target = vec![f32::NAN; rows * columns];
+        let (a, b) = (Matrix::new(&a, rows, depth), Matrix::new(&b, depth, columns));
+        pool.install(|| multiply(set, &mut target, Start::Zero, a, b, Work::Shared));
+        for (index, &value) in target.iter().enumerate() {
+            assert_eq!(
+                value,
+                expected(index / columns, index % columns),
+                "{set:?}: {index}"
+            );
         }
     }
 }
