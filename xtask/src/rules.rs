@@ -191,6 +191,30 @@ pub const UNSAFE_FILES: &[Allowed] = &[
         reason: "tasks of one product write tiles of their own in a target that all of them share",
     },
     Allowed {
+        path: "crates/lm/src/kernels/bf16/amx.rs",
+        reason: "assembly for instructions that Rust has no functions for, and the system call that permits them",
+    },
+    Allowed {
+        path: "crates/lm/src/kernels/bf16/blocked.rs",
+        reason: "tasks of one product write tiles of their own in a target that all of them share",
+    },
+    Allowed {
+        path: "crates/lm/src/kernels/bf16/portable.rs",
+        reason: "sums that are read from and stored to places by their address",
+    },
+    Allowed {
+        path: "crates/lm/src/kernels/bf16/squares.rs",
+        reason: "vector instructions that load from and store to places by their address",
+    },
+    Allowed {
+        path: "crates/lm/src/kernels/bf16/tiles.rs",
+        reason: "vector instructions that load from and store to places by their address",
+    },
+    Allowed {
+        path: "crates/lm/src/kernels/number.rs",
+        reason: "vector instructions that load from places by their address",
+    },
+    Allowed {
         path: "crates/lm/src/kernels/memory.rs",
         reason: "advice to the system about the pages of a buffer, and to the processor about what is read next",
     },

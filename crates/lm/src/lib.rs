@@ -50,6 +50,7 @@ pub use gguf::{
     GgufValue, import_gguf,
 };
 pub use import::import_hugging_face;
+pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
@@ -57,7 +58,7 @@ pub use sampling::Sampling;
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
 pub use tokenizer::{SpecialTokens, StreamDecoder, Tokenizer};
 pub use train::{StepReport, TrainOptions, Trainer};
-pub use workload::{Decoder, LossMeter};
+pub use workload::{Decoder, LossMeter, bf16_product};
 
 /// Name of the numerics: two engines of the same version give the same bits.
 ///

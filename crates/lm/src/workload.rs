@@ -4,6 +4,8 @@ use rayon::ThreadPool;
 
 use crate::error::{Error, Result};
 use crate::evaluate::{Scorer, Window};
+use crate::kernels::bf16::{self, Bf16Set};
+use crate::kernels::{Matrix, Start, Work};
 use crate::model::Model;
 use crate::network::Session;
 use crate::threads;
@@ -102,6 +104,46 @@ impl<'a> LossMeter<'a> {
     }
 }
 
+/// The product of row-major a `[rows, depth]` and b `[depth, columns]`, both rounded to bf16, summed in f32: what a
+/// network in mixed precision consists of.
+///
+/// # Errors
+/// A set that this machine lacks, matrices of another size, or a number of threads out of range.
+pub fn bf16_product(
+    set: Bf16Set,
+    (a, b): (&[f32], &[f32]),
+    [rows, columns, depth]: [usize; 3],
+    threads: usize,
+) -> Result<Vec<f32>> {
+    if !set.is_available() {
+        return Err(Error::options(
+            "instructions",
+            format!("are {set:?}: this machine lacks them"),
+        ));
+    }
+    for (name, matrix, size) in [("a", a, [rows, depth]), ("b", b, [depth, columns])] {
+        if size[0].checked_mul(size[1]) != Some(matrix.len()) {
+            let problem = format!(
+                "holds {} numbers: it must be {} × {}",
+                matrix.len(),
+                size[0],
+                size[1]
+            );
+            return Err(Error::options(name, problem));
+        }
+    }
+    let Some(count) = rows.checked_mul(columns).filter(|_| depth > 0) else {
+        return Err(Error::options(
+            "depth",
+            "is 0, or the result is too large for memory",
+        ));
+    };
+    let mut target = vec![0.0; count];
+    let (a, b) = (Matrix::new(a, rows, depth), Matrix::new(b, depth, columns));
+    threads::pool(threads)?.install(|| bf16::multiply(set, &mut target, Start::Zero, a, b, Work::Shared));
+    Ok(target)
+}
+
 fn check_tokens(model: &Model, tokens: &[u32]) -> Result<()> {
     let vocabulary = model.config().vocabulary;
     match tokens.iter().find(|&&token| token as usize >= vocabulary) {
@@ -142,6 +184,17 @@ mod tests {
             .loss(&[&tokens, &tokens])
             .unwrap();
         assert!((loss - nats / 7.0).abs() < 1e-6, "{loss} and {}", nats / 7.0);
+    }
+
+    #[test]
+    fn a_product_of_bf16_is_exact_for_small_integers_and_refuses_other_sizes() {
+        let (a, b) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, -1.0, 2.0]);
+        let best = Bf16Set::best();
+        assert_eq!(bf16_product(best, (&a, &b), [2, 1, 3], 1).unwrap(), [5.0, 11.0]);
+        for (shape, threads) in [([2, 2, 3], 1), ([2, 1, usize::MAX], 1), ([2, 1, 3], 0)] {
+            assert!(bf16_product(best, (&a, &b), shape, threads).is_err(), "{shape:?}");
+        }
+        assert!(bf16_product(best, (&[], &[]), [usize::MAX, 2, 0], 1).is_err());
     }
 
     #[test]

@@ -4,9 +4,9 @@
 /// and looking up a small page for every few kilobytes costs more than the numbers themselves.
 ///
 /// The pages are only asked for; what is in them, and that they are zero until they are written, stays the same.
-pub(crate) fn zeros(count: usize) -> Vec<f32> {
+pub(crate) fn zeros<T: Copy + Default>(count: usize) -> Vec<T> {
     // Fresh zeros of this size come from the system untouched: the advice is in time.
-    let values = vec![0.0; count];
+    let values = vec![T::default(); count];
     advise(&values);
     values
 }
@@ -14,7 +14,7 @@ pub(crate) fn zeros(count: usize) -> Vec<f32> {
 /// Asks for the line of an address, any address, to be brought into the second cache: what is read next may lie further
 /// away than the hardware foresees.
 #[inline(always)]
-pub(crate) fn prefetch(place: *const f32) {
+pub(crate) fn prefetch<T>(place: *const T) {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
@@ -28,8 +28,20 @@ pub(crate) fn prefetch(place: *const f32) {
     let _ = place;
 }
 
+/// The first `length` numbers of a buffer from its first line of the cache on; what they are is left open. The buffer
+/// grows where it must.
+pub(crate) fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    const LINE: usize = 64;
+    let spare = LINE / size_of::<T>();
+    if buffer.len() < length + spare {
+        *buffer = zeros(length + spare);
+    }
+    let first = buffer.as_ptr().align_offset(LINE).min(spare);
+    &mut buffer[first..first + length]
+}
+
 #[cfg(target_os = "linux")]
-fn advise(values: &[f32]) {
+fn advise<T>(values: &[T]) {
     use rustix::mm::{Advice, madvise};
     /// The size of a large page on x86-64 and on most ARM systems.
     const PAGE: usize = 1 << 21;
@@ -48,7 +60,7 @@ fn advise(values: &[f32]) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn advise(_: &[f32]) {}
+fn advise<T>(_: &[T]) {}
 
 #[cfg(test)]
 mod tests {
@@ -57,7 +69,7 @@ mod tests {
     #[test]
     fn zeros_are_zeros_of_any_count() {
         for count in [0, 1, 1 << 10, (3 << 20) + 5] {
-            let values = zeros(count);
+            let values: Vec<f32> = zeros(count);
             assert!(values.len() == count && values.iter().all(|value| value.to_bits() == 0));
         }
     }

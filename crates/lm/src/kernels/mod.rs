@@ -13,8 +13,12 @@
 //! 6. Vectorisation is the compiler's, over independent elements; Rust never reorders or fuses floating point by
 //!    itself, so instruction sets only differ in speed.
 //!
+//! The right side of a product may be stored in bf16: rule 1 holds for its numbers as f32. Products that round to bf16
+//! what they multiply have rules of their own: [`bf16`].
+//!
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 
+pub(crate) mod bf16;
 pub(crate) mod elementwise;
 pub(crate) mod gather;
 pub(crate) mod instructions;
@@ -23,6 +27,7 @@ pub(crate) mod math;
 pub(crate) mod matmul;
 pub(crate) mod memory;
 pub(crate) mod norm;
+pub(crate) mod number;
 pub(crate) mod quantised;
 pub(crate) mod reduce;
 #[cfg(test)]

@@ -10,8 +10,10 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::super::K_BLOCK;
+use super::super::memory::room;
+use super::super::number::Number;
 use super::matrix::Matrix;
-use super::panels::{Lanes, room};
+use super::panels::Pack;
 use super::tiles::{Corner, Tile};
 use super::{Start, Work};
 
@@ -37,12 +39,12 @@ thread_local! {
 /// the second cache holds for one block of k. A task takes lanes of the other side, and for each block of k copies
 /// them itself, into panels that stay near, while its part of the target stays in the second cache from one block of
 /// k to the next.
-pub(super) fn multiply(
+pub(super) fn multiply<N: Number>(
     tile: Tile,
     target: &mut [f32],
     start: Start,
     a: Matrix<'_>,
-    b: Matrix<'_>,
+    b: Matrix<'_, N>,
     work: Work,
 ) {
     let mut panels = SHARED.take();
@@ -50,8 +52,8 @@ pub(super) fn multiply(
         tile,
         target: Target(target.as_mut_ptr()),
         stride: b.columns,
-        a: a.row_lanes(),
-        b: b.column_lanes(),
+        a: &a.row_lanes(),
+        b: &b.column_lanes(),
         work,
     };
     for first in (0..a.columns).step_by(DEPTH_PACKED) {
@@ -71,8 +73,8 @@ struct Product<'a> {
     tile: Tile,
     target: Target,
     stride: usize,
-    a: Lanes<'a>,
-    b: Lanes<'a>,
+    a: &'a dyn Pack,
+    b: &'a dyn Pack,
     work: Work,
 }
 
@@ -124,11 +126,11 @@ impl Product<'_> {
     fn share(&self, side: Side, panels: &mut Vec<f32>, range: &Range<usize>, keep: bool) {
         let (high, wide) = (self.tile.rows, self.tile.columns);
         let (shared, shared_width, own, own_width, most) = match side {
-            Side::Rows => (&self.a, high, &self.b, wide, COLUMNS_IN_TASK),
-            Side::Columns => (&self.b, wide, &self.a, high, ROWS_IN_TASK),
+            Side::Rows => (self.a, high, self.b, wide, COLUMNS_IN_TASK),
+            Side::Columns => (self.b, wide, self.a, high, ROWS_IN_TASK),
         };
-        for first in (0..shared.count).step_by(LANES_SHARED) {
-            let count = LANES_SHARED.min(shared.count - first);
+        for first in (0..shared.count()).step_by(LANES_SHARED) {
+            let count = LANES_SHARED.min(shared.count() - first);
             let packed = Packed::all(
                 panels,
                 shared,
@@ -137,7 +139,7 @@ impl Product<'_> {
                 range,
                 self.work,
             );
-            self.each(own.count, most, own_width, |own_first, own_count| {
+            self.each(own.count(), most, own_width, |own_first, own_count| {
                 let area = match side {
                     Side::Rows => Area::new(first, count, own_first, own_count, keep),
                     Side::Columns => Area::new(own_first, own_count, first, count, keep),
@@ -254,7 +256,7 @@ struct Packed<'a> {
 impl<'a> Packed<'a> {
     fn all(
         buffer: &'a mut Vec<f32>,
-        source: &Lanes<'_>,
+        source: &dyn Pack,
         which: Range<usize>,
         width: usize,
         range: &Range<usize>,

@@ -1,20 +1,21 @@
 //! A read-only matrix over a slice.
 
+use super::super::number::Number;
 use super::panels::Lanes;
 
 /// A read-only matrix over a slice, with strides, so that a transpose costs nothing.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matrix<'a> {
-    values: &'a [f32],
+pub(crate) struct Matrix<'a, N = f32> {
+    values: &'a [N],
     pub rows: usize,
     pub columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, N: Number> Matrix<'a, N> {
     /// Row-major `[rows, columns]` at the beginning of `values`.
-    pub fn new(values: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(values: &'a [N], rows: usize, columns: usize) -> Self {
         assert!(
             values.len() >= rows * columns,
             "a matrix {rows} × {columns} over {} numbers",
@@ -41,7 +42,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Its rows, as the left side of a product.
-    pub(super) fn row_lanes(&self) -> Lanes<'a> {
+    pub(super) fn row_lanes(&self) -> Lanes<'a, N> {
         Lanes {
             values: self.values,
             count: self.rows,
@@ -51,20 +52,20 @@ impl<'a> Matrix<'a> {
     }
 
     /// Its columns, as the right side.
-    pub(super) fn column_lanes(&self) -> Lanes<'a> {
+    pub(super) fn column_lanes(&self) -> Lanes<'a, N> {
         self.transposed().row_lanes()
     }
 
-    pub(super) fn row_stride(&self) -> usize {
+    pub(crate) fn row_stride(&self) -> usize {
         self.row_stride
     }
 
-    pub(super) fn column_stride(&self) -> usize {
+    pub(crate) fn column_stride(&self) -> usize {
         self.column_stride
     }
 
     /// The numbers from element (row, column) on.
-    pub(super) fn from(&self, row: usize, column: usize) -> &'a [f32] {
+    pub(crate) fn from(&self, row: usize, column: usize) -> &'a [N] {
         &self.values[row * self.row_stride + column * self.column_stride..]
     }
 }

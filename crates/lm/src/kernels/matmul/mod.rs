@@ -10,7 +10,10 @@ mod turn;
 use rayon::prelude::*;
 
 use super::instructions::InstructionSet;
+use super::number::Number;
 pub(crate) use matrix::Matrix;
+#[cfg(target_arch = "x86_64")]
+pub(super) use turn::turn_registers;
 
 /// Targets of no more elements than this are not worth copying matrices into panels.
 const SMALL: usize = 256;
@@ -36,7 +39,15 @@ pub(crate) enum Work {
 }
 
 /// target `[a.rows, b.columns]` = (target +) a · b, by rule 1 of the module.
-pub(crate) fn multiply(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work: Work) {
+///
+/// `b` may be stored in bf16: the product has the bits of that with its numbers as f32, and reads half the bytes.
+pub(crate) fn multiply<N: Number>(
+    target: &mut [f32],
+    start: Start,
+    a: Matrix<'_>,
+    b: Matrix<'_, N>,
+    work: Work,
+) {
     assert_eq!(a.columns, b.rows, "a product of matrices that do not fit");
     assert_eq!(
         target.len(),
@@ -67,7 +78,7 @@ fn tile() -> tiles::Tile {
 }
 
 /// The product row by row: any shape, any machine.
-fn by_rows(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work: Work) {
+fn by_rows<N: Number>(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_, N>, work: Work) {
     let keep = start == Start::Keep;
     match work {
         Work::Alone => {
@@ -76,8 +87,8 @@ fn by_rows(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work:
             }
         }
         Work::Shared => {
-            // An even number of equal tasks, and few: each waits for memory all the time.
-            let tasks = 2 * rayon::current_num_threads();
+            // Equal tasks, and few: each waits for memory all the time, which gives long pieces of a row fastest.
+            let tasks = rayon::current_num_threads();
             let strip = b.columns.div_ceil(tasks).next_multiple_of(STRIP);
             let rows = target.par_chunks_mut(b.columns).enumerate();
             rows.for_each(|(row, target)| {
@@ -90,6 +101,8 @@ fn by_rows(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix<'_>, work:
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::super::instructions::tests::with_each;
     use super::super::reference;
     use super::*;
@@ -123,7 +136,7 @@ mod tests {
         (1013, 33, 5),
     ];
 
-    fn transpose(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    fn transpose<N: Number>(values: &[N], rows: usize, columns: usize) -> Vec<N> {
         (0..rows * columns)
             .map(|index| values[(index % rows) * columns + index / rows])
             .collect()
@@ -177,6 +190,53 @@ mod tests {
                         check(set, rows, columns, depth);
                     }
                 });
+            }
+        });
+    }
+
+    #[test]
+    fn a_matrix_stored_in_bf16_gives_the_bits_of_its_numbers_as_f32() {
+        with_each(|set| {
+            for (rows, columns, depth) in SHAPES {
+                let left = reference::numbers(rows * depth, 1);
+                let stored: Vec<bf16> = reference::numbers(depth * columns, 2)
+                    .iter()
+                    .enumerate()
+                    .map(|(index, &value)| {
+                        // Denormals too: as f32 they count.
+                        let scale = if index % 5 == 0 {
+                            f32::MIN_POSITIVE / 8.0
+                        } else {
+                            1.0
+                        };
+                        bf16::from_f32(value * scale)
+                    })
+                    .collect();
+                let right: Vec<f32> = stored.iter().map(|value| value.to_f32()).collect();
+                let a = Matrix::new(&left, rows, depth);
+                let mut expected = reference::numbers(rows * columns, 3);
+                let before = expected.clone();
+                multiply(
+                    &mut expected,
+                    Start::Keep,
+                    a,
+                    Matrix::new(&right, depth, columns),
+                    Work::Alone,
+                );
+                let turned = transpose(&stored, depth, columns);
+                for b in [
+                    Matrix::new(&stored, depth, columns),
+                    Matrix::new(&turned, columns, depth).transposed(),
+                ] {
+                    for work in [Work::Shared, Work::Alone] {
+                        let mut target = before.clone();
+                        multiply(&mut target, Start::Keep, a, b, work);
+                        assert_eq!(
+                            target, expected,
+                            "{set:?}: {rows} × {columns} over {depth}, {work:?}"
+                        );
+                    }
+                }
             }
         });
     }

@@ -1,15 +1,22 @@
 //! Copies of parts of matrices in the order in which a tile reads them.
 
-use super::super::memory::zeros;
+use super::super::number::Number;
 use super::turn::{SIDE, turned};
 
-/// Numbers in a line of the cache.
-const LINE: usize = 16;
+/// One side of a product, ready to be copied.
+pub(super) trait Pack: Sync {
+    /// How many lanes there are.
+    fn count(&self) -> usize;
+
+    /// Copies `count` lanes from lane `first` on, from k = `start` on, into panels `[depth, width]`, the last filled
+    /// up with zeros. The length of `panels` says how many k.
+    fn pack(&self, panels: &mut [f32], first: usize, count: usize, width: usize, start: usize);
+}
 
 /// One side of a product as lanes (rows of `a`, columns of `b`) that each go along k.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<'a> {
-    pub values: &'a [f32],
+pub(super) struct Lanes<'a, N> {
+    pub values: &'a [N],
     /// How many lanes there are.
     pub count: usize,
     /// From one lane to the next, and from one k to the next.
@@ -17,19 +24,21 @@ pub(super) struct Lanes<'a> {
     pub depth_stride: usize,
 }
 
-impl Lanes<'_> {
-    /// Copies `count` lanes from lane `first` on, from k = `start` on, into panels `[depth, width]`, the last filled
-    /// up with zeros. The length of `panels` says how many k.
-    pub fn pack(&self, panels: &mut [f32], first: usize, count: usize, width: usize, start: usize) {
+impl<N: Number> Pack for Lanes<'_, N> {
+    fn count(&self) -> usize {
+        self.count
+    }
+
+    fn pack(&self, panels: &mut [f32], first: usize, count: usize, width: usize, start: usize) {
         let depth = panels.len() / count.next_multiple_of(width);
         let values = &self.values[first * self.lane_stride + start * self.depth_stride..];
         if self.lane_stride == 1 {
             match width {
-                32 => copy_rows::<32>(panels, values, count, depth, self.depth_stride),
-                16 => copy_rows::<16>(panels, values, count, depth, self.depth_stride),
-                14 => copy_rows::<14>(panels, values, count, depth, self.depth_stride),
-                6 => copy_rows::<6>(panels, values, count, depth, self.depth_stride),
-                _ => copy_rows::<4>(panels, values, count, depth, self.depth_stride),
+                32 => copy_rows::<32, N>(panels, values, count, depth, self.depth_stride),
+                16 => copy_rows::<16, N>(panels, values, count, depth, self.depth_stride),
+                14 => copy_rows::<14, N>(panels, values, count, depth, self.depth_stride),
+                6 => copy_rows::<6, N>(panels, values, count, depth, self.depth_stride),
+                _ => copy_rows::<4, N>(panels, values, count, depth, self.depth_stride),
             }
             return;
         }
@@ -41,9 +50,11 @@ impl Lanes<'_> {
             self.turn_into(panel, &values[index * width * self.lane_stride..], lanes, width);
         }
     }
+}
 
+impl<N: Number> Lanes<'_, N> {
     /// Copies lanes that lie one after the other: 16 at a time and 16 of k, turned in registers, then what is left.
-    fn turn_into(&self, panel: &mut [f32], values: &[f32], lanes: usize, width: usize) {
+    fn turn_into(&self, panel: &mut [f32], values: &[N], lanes: usize, width: usize) {
         let depth = panel.len() / width;
         let turning = if self.depth_stride == 1 {
             depth - depth % SIDE
@@ -69,27 +80,18 @@ impl Lanes<'_> {
             for index in turning..depth {
                 for lane in 0..count {
                     panel[index * width + first + lane] =
-                        values[lane * self.lane_stride + index * self.depth_stride];
+                        values[lane * self.lane_stride + index * self.depth_stride].widen();
                 }
             }
         }
     }
 }
 
-/// The first `length` numbers of a buffer from its first line of the cache on.
-pub(super) fn room(buffer: &mut Vec<f32>, length: usize) -> &mut [f32] {
-    if buffer.len() < length + LINE {
-        *buffer = zeros(length + LINE);
-    }
-    let first = buffer.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-    &mut buffer[first..first + length]
-}
-
 /// Copies `depth` rows of `count` numbers, `WIDTH` to a panel: one row after the other, since it is the rows that lie
 /// far apart. A length known when it is compiled needs no call for each piece.
-fn copy_rows<const WIDTH: usize>(
+fn copy_rows<const WIDTH: usize, N: Number>(
     panels: &mut [f32],
-    values: &[f32],
+    values: &[N],
     count: usize,
     depth: usize,
     stride: usize,
@@ -101,13 +103,16 @@ fn copy_rows<const WIDTH: usize>(
         for (panel, piece) in pieces.iter().enumerate() {
             let place = panels[(panel * depth + index) * WIDTH..].first_chunk_mut::<WIDTH>();
             if let Some(place) = place {
-                *place = *piece;
+                *place = piece.map(N::widen);
             }
         }
         if !rest.is_empty() {
             let place = &mut panels[(whole * depth + index) * WIDTH..][..WIDTH];
             place.fill(0.0);
-            place[..rest.len()].copy_from_slice(rest);
+            place
+                .iter_mut()
+                .zip(rest)
+                .for_each(|(place, value)| *place = value.widen());
         }
     }
 }

@@ -5,16 +5,24 @@
 use super::super::K_BLOCK;
 use super::super::instructions::with_simd;
 use super::super::memory::prefetch;
+use super::super::number::Number;
 use super::matrix::Matrix;
 use super::turn::{SIDE, add_turned};
 
 /// Columns whose sums stay in the nearest cache while k runs, where the right matrix is row-major.
-const WIDE: usize = 1024;
-/// Rows that are fetched ahead of those in use, into the second cache.
+const WIDE: usize = 2048;
+/// Rows of f32 that are fetched ahead of those in use, into the second cache: of smaller numbers as many bytes.
 const ROWS_AHEAD: usize = 8;
 
 /// target = (target +) row `row` of `a` · the columns of `b` from `first` on, as many as the target has.
-pub(super) fn strip(target: &mut [f32], keep: bool, a: Matrix<'_>, b: Matrix<'_>, row: usize, first: usize) {
+pub(super) fn strip<N: Number>(
+    target: &mut [f32],
+    keep: bool,
+    a: Matrix<'_>,
+    b: Matrix<'_, N>,
+    row: usize,
+    first: usize,
+) {
     let tile = if b.column_stride() == 1 { WIDE } else { SIDE };
     for (index, target) in target.chunks_mut(tile).enumerate() {
         for start in (0..a.columns).step_by(K_BLOCK) {
@@ -40,30 +48,35 @@ pub(super) fn strip(target: &mut [f32], keep: bool, a: Matrix<'_>, b: Matrix<'_>
 ///
 /// A type and not a closure, so that all of it is inlined into the code for the instruction set: a fused
 /// multiply-add left outside would be a function call.
-struct Block<'a> {
+struct Block<'a, N> {
     target: &'a mut [f32],
     keep: bool,
     factors: &'a [f32],
-    b: Matrix<'a>,
+    b: Matrix<'a, N>,
     first: usize,
     start: usize,
 }
 
-impl pulp::WithSimd for Block<'_> {
+impl<N: Number> pulp::WithSimd for Block<'_, N> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: pulp::Simd>(self, _: S) {
         let values = self.b.from(self.start, self.first);
-        let mut sums = [0.0; WIDE];
-        let sums = &mut sums[..self.target.len()];
+        let count = self.target.len();
+        let mut store = |sums: &[f32]| {
+            for (value, &sum) in self.target.iter_mut().zip(sums) {
+                *value = if self.keep { *value + sum } else { sum };
+            }
+        };
         if self.b.column_stride() == 1 {
-            rows_of(values, self.b.row_stride(), self.factors, sums);
+            let mut sums = [0.0; WIDE];
+            rows_of(values, self.b.row_stride(), self.factors, &mut sums[..count]);
+            store(&sums);
         } else {
-            columns_of(values, self.b, self.factors, sums);
-        }
-        for (value, &sum) in self.target.iter_mut().zip(&*sums) {
-            *value = if self.keep { *value + sum } else { sum };
+            let mut sums = [0.0; SIDE];
+            columns_of(values, self.b, self.factors, &mut sums[..count]);
+            store(&sums);
         }
     }
 }
@@ -71,26 +84,31 @@ impl pulp::WithSimd for Block<'_> {
 /// The right matrix is row-major: each k adds a multiple of one of its rows. Four rows at a time, so that the sums
 /// pass between the nearest cache and the registers once for all four.
 #[inline(always)]
-fn rows_of(values: &[f32], stride: usize, factors: &[f32], sums: &mut [f32]) {
+fn rows_of<N: Number>(values: &[N], stride: usize, factors: &[f32], sums: &mut [f32]) {
     let width = sums.len();
     let (fours, rest) = factors.as_chunks::<4>();
     for (index, factors) in fours.iter().enumerate() {
-        let rows: [&[f32]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
-        four_rows(rows, stride * ROWS_AHEAD, factors, sums);
+        let rows: [&[N]; 4] = std::array::from_fn(|row| &values[(4 * index + row) * stride..][..width]);
+        four_rows(rows, stride * ROWS_AHEAD * (N::IN_LINE / SIDE), factors, sums);
     }
     for (index, &factor) in rest.iter().enumerate() {
         let row = &values[(4 * fours.len() + index) * stride..];
         for (sum, &value) in sums.iter_mut().zip(row) {
-            *sum = factor.mul_add(value, *sum);
+            *sum = factor.mul_add(value.widen(), *sum);
         }
     }
 }
 
 #[inline(always)]
-fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &[f32; 4], sums: &mut [f32]) {
-    let add = |sum: &mut f32, a: f32, b: f32, c: f32, d: f32| {
-        let two = second.mul_add(b, first.mul_add(a, *sum));
-        *sum = fourth.mul_add(d, third.mul_add(c, two));
+fn four_rows<N: Number>(
+    rows: [&[N]; 4],
+    ahead: usize,
+    &[first, second, third, fourth]: &[f32; 4],
+    sums: &mut [f32],
+) {
+    let add = |sum: &mut f32, a: N, b: N, c: N, d: N| {
+        let two = second.mul_add(b.widen(), first.mul_add(a.widen(), *sum));
+        *sum = fourth.mul_add(d.widen(), third.mul_add(c.widen(), two));
     };
     let [a, b, c, d] = rows.map(|row| row.as_chunks::<SIDE>());
     let (squares, last) = sums.as_chunks_mut::<SIDE>();
@@ -109,7 +127,7 @@ fn four_rows(rows: [&[f32]; 4], ahead: usize, &[first, second, third, fourth]: &
 
 /// The right matrix is a transpose: its columns are contiguous, each chain walks down one of them.
 #[inline(always)]
-fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) {
+fn columns_of<N: Number>(values: &[N], b: Matrix<'_, N>, factors: &[f32], sums: &mut [f32]) {
     let depth = factors.len();
     let (down, across) = (b.row_stride(), b.column_stride());
     let mut done = 0;
@@ -123,7 +141,7 @@ fn columns_of(values: &[f32], b: Matrix<'_>, factors: &[f32], sums: &mut [f32]) 
     }
     for (lane, sum) in sums.iter_mut().enumerate() {
         for index in done..depth {
-            *sum = factors[index].mul_add(values[lane * across + index * down], *sum);
+            *sum = factors[index].mul_add(values[lane * across + index * down].widen(), *sum);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! 16 × 16 numbers turned around in registers, for matrices that are read across their storage.
 
 use super::super::instructions::InstructionSet;
+use super::super::number::Number;
 
 /// Rows and columns of the square.
 pub(super) const SIDE: usize = 16;
@@ -10,7 +11,7 @@ pub(super) const SIDE: usize = 16;
 ///
 /// Numbers are moved, never computed with. Panics where there are more than 16 rows or the last one is cut off.
 #[inline]
-pub(super) fn turned(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
+pub(super) fn turned<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
     assert!(
         (1..=SIDE).contains(&count) && values.len() >= (count - 1) * stride + SIDE,
         "{count} rows of {SIDE} over {} numbers, {stride} from row to row",
@@ -25,7 +26,7 @@ pub(super) fn turned(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE
     let mut square = [[0.0; SIDE]; SIDE];
     for (column, values) in values.chunks(stride).take(count).enumerate() {
         for (row, &value) in square.iter_mut().zip(values) {
-            row[column] = value;
+            row[column] = value.widen();
         }
     }
     square
@@ -36,7 +37,12 @@ pub(super) fn turned(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE
 ///
 /// Panics where the last row is cut off.
 #[inline(always)]
-pub(super) fn add_turned(chains: &mut [f32; SIDE], factors: &[f32; SIDE], values: &[f32], stride: usize) {
+pub(super) fn add_turned<N: Number>(
+    chains: &mut [f32; SIDE],
+    factors: &[f32; SIDE],
+    values: &[N],
+    stride: usize,
+) {
     assert!(
         values.len() >= (SIDE - 1) * stride + SIDE,
         "{SIDE} rows of {SIDE} over {} numbers, {stride} from row to row",
@@ -62,7 +68,12 @@ pub(super) fn add_turned(chains: &mut [f32; SIDE], factors: &[f32; SIDE], values
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
-unsafe fn add_turned_avx512(chains: &mut [f32; SIDE], factors: &[f32; SIDE], values: &[f32], stride: usize) {
+unsafe fn add_turned_avx512<N: Number>(
+    chains: &mut [f32; SIDE],
+    factors: &[f32; SIDE],
+    values: &[N],
+    stride: usize,
+) {
     use std::arch::x86_64::*;
     // SAFETY: as the caller says.
     let rows = turn_registers(unsafe { load_rows(values, stride, SIDE) });
@@ -82,7 +93,7 @@ unsafe fn add_turned_avx512(chains: &mut [f32; SIDE], factors: &[f32; SIDE], val
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
-unsafe fn turned_avx512(values: &[f32], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
+unsafe fn turned_avx512<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
     use std::arch::x86_64::*;
     // SAFETY: as the caller says.
     let rows = turn_registers(unsafe { load_rows(values, stride, count) });
@@ -102,7 +113,11 @@ unsafe fn turned_avx512(values: &[f32], stride: usize, count: usize) -> [[f32; S
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn load_rows(values: &[f32], stride: usize, count: usize) -> [std::arch::x86_64::__m512; SIDE] {
+unsafe fn load_rows<N: Number>(
+    values: &[N],
+    stride: usize,
+    count: usize,
+) -> [std::arch::x86_64::__m512; SIDE] {
     use std::arch::x86_64::*;
     let mut rows = [_mm512_setzero_ps(); SIDE];
     for (index, row) in rows.iter_mut().enumerate().take(count) {
@@ -110,7 +125,7 @@ unsafe fn load_rows(values: &[f32], stride: usize, count: usize) -> [std::arch::
         // The next rows at the same k are wanted soon, and no hardware guesses that. A prefetch never faults.
         _mm_prefetch::<_MM_HINT_T1>(place.wrapping_add(SIDE * stride).cast());
         // SAFETY: row `index` lies inside `values`, as the caller says.
-        *row = unsafe { _mm512_loadu_ps(place) };
+        *row = unsafe { N::load(place) };
     }
     rows
 }
@@ -119,7 +134,9 @@ unsafe fn load_rows(values: &[f32], stride: usize, count: usize) -> [std::arch::
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn turn_registers(rows: [std::arch::x86_64::__m512; SIDE]) -> [std::arch::x86_64::__m512; SIDE] {
+pub(in crate::kernels) fn turn_registers(
+    rows: [std::arch::x86_64::__m512; SIDE],
+) -> [std::arch::x86_64::__m512; SIDE] {
     use std::arch::x86_64::*;
     let zero = _mm512_setzero_ps();
     // Within each quarter: element 0 or 1 (then 2 or 3) of rows 4i and 4i + 1, side by side with those of 4i + 2, 4i + 3.
