@@ -1,4 +1,4 @@
-//! Import of a Hugging Face folder's contents: `config.json`, `model.safetensors`, `tokenizer.json`.
+//! A model out of named tensors, wherever they come from.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
-use crate::bundle::Bundle;
 use crate::config::{Config, Family};
 use crate::error::{Error, Result};
 use crate::folder::{InMemory, TensorInfo, TensorSource};
@@ -14,25 +13,13 @@ use crate::kernels::memory::zeros;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::tensor_file;
-use crate::tokenizer::Tokenizer;
 
-/// Makes a bundle from the contents of a Hugging Face folder of a family that [`Config`] knows.
+/// The model of this shape in a safetensors file.
 ///
 /// Weights may be f32, f16 or bf16 (widened to f32), with or without the prefix of the model inside (`transformer.` in
 /// GPT-2's files, `model.` in all others). Where the head is tied, `lm_head.weight` is accepted only if it equals the
 /// embedding to the bit. What old files carry along is ignored: GPT-2's masks `attn.bias` and `attn.masked_bias`, and
-/// Llama's frequencies `rotary_emb.inv_freq`, which `config.json` says as well. Pickled weights (`pytorch_model.bin`) are
-/// never read: they are programs.
-///
-/// # Errors
-/// What is wrong, by the key, the tensor or the text at fault.
-pub fn import_hugging_face(config_json: &[u8], safetensors: &[u8], tokenizer_json: &[u8]) -> Result<Bundle> {
-    let config = Config::from_json(config_json)?;
-    let tokenizer = Tokenizer::from_json(tokenizer_json)?;
-    Bundle::new(model(config, safetensors)?, tokenizer)
-}
-
-/// The model of this shape in a safetensors file.
+/// Llama's frequencies `rotary_emb.inv_freq`, which `config.json` says as well.
 pub(crate) fn model(config: Config, bytes: &[u8]) -> Result<Model> {
     model_of(config, &InMemory::new(&tensor_file::read(bytes)?))
 }

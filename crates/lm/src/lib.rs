@@ -49,7 +49,6 @@ pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufType,
     GgufValue, import_gguf,
 };
-pub use import::import_hugging_face;
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};

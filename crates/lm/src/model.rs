@@ -66,8 +66,8 @@ impl Model {
         })
     }
 
-    /// Reads the tensors of a safetensors file (f32, f16 or bf16) as a model of this shape; see
-    /// [`import_hugging_face`](crate::import_hugging_face) for what is accepted.
+    /// Reads the tensors of a safetensors file (f32, f16 or bf16) as a model of this shape; names and types as
+    /// in [`import_folder`](crate::import_folder).
     ///
     /// # Errors
     /// A file that is not safetensors, or a tensor that is missing, unknown, misshapen or not finite, by its name.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use posthuman_lm::{Bundle, Config, Model, Tokenizer, import_folder, import_hugging_face, join_shards};
+use posthuman_lm::{Bundle, Config, Model, Tokenizer, import_folder, join_shards};
 use serde_json::{Value, json};
 
 use crate::encodings::{family, fixture};
@@ -65,16 +65,14 @@ fn set(files: &mut Folder, name: &str, bytes: impl AsRef<[u8]>) {
 }
 
 #[test]
-fn one_file_and_shards_give_the_bundle_of_old() {
+fn one_file_and_shards_give_the_bundle_of_their_parts() {
     let files = folder();
-    let old = import_hugging_face(
-        &files["config.json"],
-        &files["model.safetensors"],
-        &files["tokenizer.json"],
-    );
-    let old = old.unwrap().to_bytes().unwrap();
-    assert!(import_folder(&files).unwrap().to_bytes().unwrap() == old);
-    assert!(import_folder(&sharded()).unwrap().to_bytes().unwrap() == old);
+    let config = Config::from_json(&files["config.json"]).unwrap();
+    let model = Model::from_safetensors(config, &files["model.safetensors"]).unwrap();
+    let tokenizer = Tokenizer::from_json(&files["tokenizer.json"]).unwrap();
+    let parts = Bundle::new(model, tokenizer).unwrap().to_bytes().unwrap();
+    assert!(import_folder(&files).unwrap().to_bytes().unwrap() == parts);
+    assert!(import_folder(&sharded()).unwrap().to_bytes().unwrap() == parts);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Weights from other programs: what is accepted, and what is refused by the tensor's name.
 
-use posthuman_lm::{Config, Model, import_hugging_face};
+use std::collections::BTreeMap;
+
+use posthuman_lm::{Config, Model, import_folder};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 use serde_json::{Map, Value, json};
@@ -66,8 +68,15 @@ fn same(model: &Model, other: &Model) -> bool {
 
 #[test]
 fn a_folder_makes_a_bundle() {
-    let config = fresh_model().config().to_json();
-    let bundle = import_hugging_face(config.as_bytes(), &file(&stored()), tokenizer().to_json()).unwrap();
+    let files = BTreeMap::from([
+        (
+            "config.json".to_owned(),
+            fresh_model().config().to_json().into_bytes(),
+        ),
+        ("model.safetensors".to_owned(), file(&stored())),
+        ("tokenizer.json".to_owned(), tokenizer().to_json().to_vec()),
+    ]);
+    let bundle = import_folder(&files).unwrap();
     assert!(same(bundle.model(), &fresh_model()));
     let plain = Model::from_safetensors(
         bundle.model().config().clone(),

@@ -28,7 +28,7 @@ pub(crate) struct Args {
     /// A prompt; may be given several times.
     #[arg(long)]
     prompt: Vec<String>,
-    /// Talk with a model that has a chat template: prompts are what a person says, and earlier turns are remembered.
+    /// Talk with a model that has a chat template: prompts are what a person says, and the earlier turns of this command are remembered.
     #[arg(long)]
     chat: bool,
     /// Instructions for the whole conversation.

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::super::matmul::Target;
 use super::super::memory::room;
 use super::super::number::Number;
 use super::panels::{Lanes, Layout, Pack, pairs};
@@ -93,13 +94,6 @@ struct Product<'a> {
     own: &'a dyn Pack,
     work: Work,
 }
-
-/// Shared by tasks that each write tiles of their own.
-struct Target(*mut f32);
-
-// SAFETY: the tasks of a product write disjoint tiles of the target, which the product borrows alone.
-#[allow(unsafe_code)]
-unsafe impl Sync for Target {}
 
 /// Part of the target.
 struct Area {

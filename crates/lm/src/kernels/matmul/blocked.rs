@@ -78,8 +78,8 @@ struct Product<'a> {
     work: Work,
 }
 
-/// Shared by tasks that each write tiles of their own.
-struct Target(*mut f32);
+/// The target of a product, shared by tasks that each write tiles of their own.
+pub(in super::super) struct Target(pub *mut f32);
 
 // SAFETY: the tasks of a product write disjoint tiles of the target, which the product borrows alone.
 #[allow(unsafe_code)]

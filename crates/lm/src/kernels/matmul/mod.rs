@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::instructions::InstructionSet;
 use super::number::Number;
+pub(super) use blocked::Target;
 pub(crate) use matrix::Matrix;
 #[cfg(target_arch = "x86_64")]
 pub(super) use turn::turn_registers;
