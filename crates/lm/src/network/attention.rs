@@ -11,6 +11,8 @@ use crate::kernels::{Matrix, Start, Work, multiply};
 
 /// Queries treated together.
 const QUERIES: usize = 64;
+/// Multiplications below which heads share a task: the few of a single token take less time than a thread to wake up.
+const WORTH_A_TASK: usize = 1 << 16;
 
 thread_local! {
     /// Scores and slopes of a block of queries, kept from one head to the next.
@@ -44,14 +46,18 @@ pub(crate) fn attend_all(
         room,
     } = size;
     let room = room * width;
+    let together = (WORTH_A_TASK / (2 * new * (first + new) * width)).max(1);
     let heads = output
         .par_chunks_mut(new * width)
         .zip(queries.par_chunks(new * width));
-    heads.enumerate().for_each(|(head, (output, queries))| {
-        let seen = head / group * room..(head / group + 1) * room;
-        let (keys, values) = (&keys[seen.clone()], &values[seen]);
-        with_scratch(|[scores, _]| attend(output, queries, keys, values, width, first, scores));
-    });
+    heads
+        .enumerate()
+        .with_min_len(together)
+        .for_each(|(head, (output, queries))| {
+            let seen = head / group * room..(head / group + 1) * room;
+            let (keys, values) = (&keys[seen.clone()], &values[seen]);
+            with_scratch(|[scores, _]| attend(output, queries, keys, values, width, first, scores));
+        });
 }
 
 /// The backward pass of [`attend_all`] from position 0 and without spare room, given the gradient of its output. The

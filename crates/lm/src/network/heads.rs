@@ -47,6 +47,12 @@ impl Part {
     }
 }
 
+/// Heads of so many numbers that are worth a task: those of a single token are moved faster than a thread wakes up.
+fn heads_per_task(numbers: usize) -> usize {
+    const PIECE: usize = 8192;
+    (PIECE / numbers).max(1)
+}
+
 /// Takes one part of `projected` `[rows, joined width]`, adds its bias where the rows have one, head-major.
 pub(crate) fn split_heads(
     heads: &mut [f32],
@@ -64,6 +70,7 @@ pub(crate) fn split_heads(
     heads
         .par_chunks_mut(length * head_width)
         .enumerate()
+        .with_min_len(heads_per_task(length * head_width))
         .for_each(|(index, head)| {
             let (sequence, column) = (index / count, first + (index % count) * head_width);
             let bias = bias.map(|bias| &bias[column..column + head_width]);
@@ -107,6 +114,7 @@ pub(crate) fn unmerge_heads(heads: &mut [f32], rows: &[f32], shape: Shape, confi
     heads
         .par_chunks_mut(shape.length * head_width)
         .enumerate()
+        .with_min_len(heads_per_task(shape.length * head_width))
         .for_each(|(index, head)| {
             let (sequence, column) = (index / count, (index % count) * head_width);
             for (position, values) in head.chunks_exact_mut(head_width).enumerate() {

@@ -14,7 +14,7 @@ use super::number::Number;
 pub(super) use blocked::Target;
 pub(crate) use matrix::Matrix;
 #[cfg(target_arch = "x86_64")]
-pub(super) use turn::turn_registers;
+pub(super) use turn::{load_eight, turn_eight, turn_registers};
 
 /// Targets of no more elements than this are not worth copying matrices into panels.
 const SMALL: usize = 256;

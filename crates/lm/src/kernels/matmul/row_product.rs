@@ -133,10 +133,9 @@ fn columns_of<N: Number>(values: &[N], b: Matrix<'_, N>, factors: &[f32], sums: 
     let mut done = 0;
     if down == 1 && sums.len() == SIDE {
         let mut chains = [0.0; SIDE];
-        for factors in factors.as_chunks::<SIDE>().0 {
-            add_turned(&mut chains, factors, &values[done..], across);
-            done += SIDE;
-        }
+        let squares = factors.as_chunks::<SIDE>().0;
+        add_turned(&mut chains, squares, values, across);
+        done = squares.len() * SIDE;
         sums.copy_from_slice(&chains);
     }
     for (lane, sum) in sums.iter_mut().enumerate() {

@@ -185,15 +185,69 @@ unsafe fn avx2(depth: usize, a: &[f32], b: &[f32], corner: Corner) {
     const WIDE: usize = AVX2.columns;
     const HALF: usize = WIDE / 2;
     let (a, b) = (&a[..depth * ROWS], &b[..depth * WIDE]);
-    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
-    for (a, b) in a.as_chunks::<ROWS>().0.iter().zip(b.as_chunks::<WIDE>().0) {
-        // SAFETY: both loads lie inside the array `b`.
-        let (low, high) = unsafe { (_mm256_loadu_ps(b.as_ptr()), _mm256_loadu_ps(b.as_ptr().add(HALF))) };
-        for (sums, &factor) in sums.iter_mut().zip(a) {
-            let factor = _mm256_set1_ps(factor);
-            sums[0] = _mm256_fmadd_ps(factor, low, sums[0]);
-            sums[1] = _mm256_fmadd_ps(factor, high, sums[1]);
+    let whole = corner.rows == ROWS && corner.columns == WIDE;
+    if whole {
+        // Both places come near while the sums are made.
+        let (earlier, stride) = corner
+            .earlier
+            .unwrap_or((corner.target.cast_const(), corner.stride));
+        for row in 0..ROWS {
+            _mm_prefetch::<_MM_HINT_T0>(corner.target.wrapping_add(row * corner.stride).cast());
+            _mm_prefetch::<_MM_HINT_T0>(earlier.wrapping_add(row * stride).cast());
         }
+    }
+    let mut ahead = corner.ahead;
+    let mut sums = [[_mm256_setzero_ps(); 2]; ROWS];
+    // One k: a macro and not a function, so that the sums never leave their registers.
+    macro_rules! add {
+        ($a:expr, $b:expr) => {
+            let (a, b): (&[f32; ROWS], &[f32; WIDE]) = ($a, $b);
+            // SAFETY: both loads lie inside the array `b`.
+            let (low, high) = unsafe {
+                (
+                    _mm256_loadu_ps(b.as_ptr()),
+                    _mm256_loadu_ps(b.as_ptr().add(HALF)),
+                )
+            };
+            for (sums, &factor) in sums.iter_mut().zip(a) {
+                let factor = _mm256_set1_ps(factor);
+                sums[0] = _mm256_fmadd_ps(factor, low, sums[0]);
+                sums[1] = _mm256_fmadd_ps(factor, high, sums[1]);
+            }
+        };
+    }
+    let (a_fours, a_last) = a.as_chunks::<ROWS>().0.as_chunks::<4>();
+    let (b_fours, b_last) = b.as_chunks::<WIDE>().0.as_chunks::<4>();
+    for (a, b) in a_fours.iter().zip(b_fours) {
+        // A prefetch never faults.
+        _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
+        _mm_prefetch::<_MM_HINT_T1>(ahead.wrapping_add(WIDE).cast());
+        ahead = ahead.wrapping_add(4 * ROWS);
+        let [a0, a1, a2, a3] = a;
+        let [b0, b1, b2, b3] = b;
+        add!(a0, b0);
+        add!(a1, b1);
+        add!(a2, b2);
+        add!(a3, b3);
+    }
+    for (a, b) in a_last.iter().zip(b_last) {
+        add!(a, b);
+    }
+    if whole {
+        for (row, [mut low, mut high]) in sums.into_iter().enumerate() {
+            // SAFETY: the whole tile lies, in both places, inside memory that the caller alone uses.
+            unsafe {
+                if let Some((earlier, stride)) = corner.earlier {
+                    let earlier = earlier.add(row * stride);
+                    low = _mm256_add_ps(_mm256_loadu_ps(earlier), low);
+                    high = _mm256_add_ps(_mm256_loadu_ps(earlier.add(HALF)), high);
+                }
+                let target = corner.target.add(row * corner.stride);
+                _mm256_storeu_ps(target, low);
+                _mm256_storeu_ps(target.add(HALF), high);
+            }
+        }
+        return;
     }
     let mut values = [[0.0; WIDE]; ROWS];
     for (values, sums) in values.iter_mut().zip(sums) {
