@@ -1,7 +1,11 @@
 //! Copies of parts of matrices in the order in which a tile reads them.
 
+use super::super::memory::prefetch;
 use super::super::number::Number;
 use super::turn::{SIDE, turned};
+
+/// Rows that are fetched ahead of the one that is copied.
+const ROWS_AHEAD: usize = 8;
 
 /// One side of a product, ready to be copied.
 pub(super) trait Pack: Sync {
@@ -70,6 +74,7 @@ impl<N: Number> Lanes<'_, N> {
                 match count {
                     16 => place::<16>(panel, width, &square),
                     14 => place::<14>(panel, width, &square),
+                    6 if width == 6 => place_six(panel, &square),
                     _ => {
                         for (index, row) in square.iter().enumerate() {
                             panel[index * width..][..count].copy_from_slice(&row[..count]);
@@ -99,6 +104,11 @@ fn copy_rows<const WIDTH: usize, N: Number>(
     let whole = count / WIDTH;
     for index in 0..depth {
         let row = &values[index * stride..][..count];
+        // Rows are shorter than what the hardware needs to see a pattern.
+        let ahead = values.as_ptr().wrapping_add((index + ROWS_AHEAD) * stride);
+        for line in (0..count).step_by(N::IN_LINE) {
+            prefetch(ahead.wrapping_add(line));
+        }
         let (pieces, rest) = row.as_chunks::<WIDTH>();
         for (panel, piece) in pieces.iter().enumerate() {
             let place = panels[(panel * depth + index) * WIDTH..].first_chunk_mut::<WIDTH>();
@@ -115,6 +125,18 @@ fn copy_rows<const WIDTH: usize, N: Number>(
                 .for_each(|(place, value)| *place = value.widen());
         }
     }
+}
+
+/// The first six numbers of the rows of a square, side by side: eight at a time, of which the next row overwrites two.
+fn place_six(panel: &mut [f32], square: &[[f32; SIDE]; SIDE]) {
+    let [rows @ .., last] = square;
+    for (index, row) in rows.iter().enumerate() {
+        let place = panel[index * 6..].first_chunk_mut::<8>();
+        if let (Some(place), Some(row)) = (place, row.first_chunk::<8>()) {
+            *place = *row;
+        }
+    }
+    panel[rows.len() * 6..][..6].copy_from_slice(&last[..6]);
 }
 
 /// The first `LANES` numbers of the rows of a square, a panel's width apart.
