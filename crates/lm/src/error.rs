@@ -83,6 +83,12 @@ pub enum Error {
         /// What is wrong with it.
         problem: String,
     },
+    /// A model bundle that its owner could not be read from or written to.
+    #[error("the model bundle could not be read or written")]
+    BundleAccess {
+        /// What reader or writer say.
+        source: std::io::Error,
+    },
     /// A tokenizer that cannot be trained or used.
     #[error("the tokenizer {problem}")]
     Tokenizer {
@@ -183,7 +189,7 @@ impl Error {
         match self {
             Self::TooLarge { .. } => ErrorClass::TooLarge,
             Self::Finished { .. } | Self::Cancelled { .. } => ErrorClass::Conflict,
-            Self::Threads { .. } => ErrorClass::Unavailable,
+            Self::Threads { .. } | Self::BundleAccess { .. } => ErrorClass::Unavailable,
             Self::Bug { .. } => ErrorClass::Bug,
             _ => ErrorClass::Caller,
         }

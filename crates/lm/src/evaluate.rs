@@ -185,8 +185,7 @@ impl<'a> Scorer<'a> {
     /// Appends the scores of the windows' predictions, those skipped left out.
     pub fn score(&mut self, windows: &[Window<'_>], scores: &mut Vec<Score>) {
         let Some(first) = windows.first() else { return };
-        let (config, layout, parameters) =
-            (self.model.config(), self.model.layout(), self.model.parameters());
+        let (config, layout, weights) = (self.model.config(), self.model.layout(), self.model.weights());
         let shape = Shape {
             batch: windows.len(),
             length: first.inputs.len(),
@@ -200,7 +199,7 @@ impl<'a> Scorer<'a> {
             None => self.activations.insert(Activations::new(config, shape, false)),
         };
         let tokens: Vec<u32> = windows.iter().flat_map(|window| window.inputs).copied().collect();
-        forward(config, layout, parameters, &tokens, activations);
+        forward(config, layout, weights, &tokens, activations);
         let width = config.width;
         // The rows that count move together, so that the head reads its weights once for all of them.
         let mut rows = 0;
@@ -221,8 +220,8 @@ impl<'a> Scorer<'a> {
             &mut scores[start..],
             &activations.final_normed[..rows * width],
             &targets,
-            &parameters[layout.head.clone()],
-            width,
+            weights,
+            &layout.head_linear(),
             &mut self.logits,
         );
     }

@@ -2,23 +2,26 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 
-use half::{bf16, f16};
 use safetensors::tensor::Dtype;
 
 use crate::config::{Config, Family};
 use crate::error::{Error, Result};
-use crate::folder::{InMemory, TensorInfo, TensorSource};
+use crate::folder::{InMemory, TensorSource};
 use crate::kernels::memory::zeros;
+use crate::kernels::quantised::dequantise;
 use crate::layout::Layout;
 use crate::model::Model;
 use crate::tensor_file;
+use crate::tensor_type::TensorType;
+use crate::weights::{Stored, StoredBuilder};
 
 /// The model of this shape in a safetensors file.
 ///
-/// Weights may be f32, f16 or bf16 (widened to f32), with or without the prefix of the model inside (`transformer.` in
-/// GPT-2's files, `model.` in all others). Where the head is tied, `lm_head.weight` is accepted only if it equals the
-/// embedding to the bit. What old files carry along is ignored: GPT-2's masks `attn.bias` and `attn.masked_bias`, and
+/// Weights may be f32, f16 or bf16, with or without the prefix of the model inside (`transformer.` in GPT-2's files,
+/// `model.` in all others); they stay in their types. Where the head is tied, `lm_head.weight` is accepted only if it
+/// equals the embedding. What old files carry along is ignored: GPT-2's masks `attn.bias` and `attn.masked_bias`, and
 /// Llama's frequencies `rotary_emb.inv_freq`, which `config.json` says as well.
 pub(crate) fn model(config: Config, bytes: &[u8]) -> Result<Model> {
     model_of(config, &InMemory::new(&tensor_file::read(bytes)?))
@@ -26,18 +29,7 @@ pub(crate) fn model(config: Config, bytes: &[u8]) -> Result<Model> {
 
 /// The model of this shape in a source of tensors, of which one at a time is read.
 pub(crate) fn model_of(config: Config, source: &dyn TensorSource) -> Result<Model> {
-    // Sources are sorted by name, so that the first refusal is always the same.
-    let described: Vec<Described<'_>> = source
-        .tensors()
-        .iter()
-        .map(|tensor| Described {
-            name: &tensor.name,
-            shape: &tensor.shape,
-        })
-        .collect();
-    assemble(config, &described, |index, target| {
-        read_tensor(source, index, target)
-    })
+    assemble(config, &Floats { source })
 }
 
 /// What a source says of a tensor before its values are read.
@@ -45,32 +37,136 @@ pub(crate) fn model_of(config: Config, source: &dyn TensorSource) -> Result<Mode
 pub(crate) struct Described<'a> {
     pub name: &'a str,
     pub shape: &'a [usize],
+    /// How its values are stored; of a type that no model can hold, what is wrong with it.
+    pub kind: std::result::Result<TensorType, &'a str>,
 }
 
-/// The model of this shape made of named tensors, from wherever they come: `read` stores the values of one of them, by
-/// its number.
+/// Named tensors, wherever they come from.
+pub(crate) trait NamedTensors {
+    /// All of them, always in the same order.
+    fn described(&self) -> Vec<Described<'_>>;
+
+    /// Stores the values of one, by its number, in the order of its shape.
+    fn values(&self, index: usize, target: &mut [f32]) -> Result<()>;
+
+    /// Stores the blocks of one output of a quantised matrix, by its number.
+    fn blocks(&self, index: usize, output: usize, target: &mut [u8]) -> Result<()>;
+}
+
+/// The model of this shape made of named tensors, each in the type that it comes in; quantised ones that are no matrices
+/// of products are dequantised.
 ///
 /// All names and shapes are checked before anything is allocated, so that a `config.json` alone takes no memory.
-pub(crate) fn assemble(
-    config: Config,
-    tensors: &[Described<'_>],
-    mut read: impl FnMut(usize, &mut [f32]) -> Result<()>,
-) -> Result<Model> {
-    let layout = Layout::new(&config);
-    let Found { places, head } = find(config.family, &layout, tensors)?;
-    let mut parameters = zeros(layout.total);
-    for (entry, &index) in layout.entries.iter().zip(&places) {
-        let values = &mut parameters[entry.range.clone()];
-        read(index, values)?;
-        check_finite(tensors[index].name, values)?;
-    }
+pub(crate) fn assemble(config: Config, tensors: &dyn NamedTensors) -> Result<Model> {
+    let (layout, described) = (Layout::new(&config), tensors.described());
+    let Found { places, head } = find(config.family, &layout, &described)?;
+    let kinds = kinds(&layout, &described, &places)?;
+    let model = if kinds.iter().all(|&kind| kind == TensorType::F32) {
+        let mut parameters = zeros(layout.total);
+        for (entry, &index) in layout.entries.iter().zip(&places) {
+            let values = &mut parameters[entry.range.clone()];
+            tensors.values(index, values)?;
+            check_finite(described[index].name, values)?;
+        }
+        Model::from_parameters(config, parameters)?
+    } else {
+        let stored = store(&layout, kinds, tensors, &places, &described)?;
+        Model::from_stored(config, layout, stored)
+    };
     if let Some(index) = head {
-        let embedding = &parameters[layout.embedding.clone()];
-        let mut values = vec![0.0; embedding.len()];
-        read(index, &mut values)?;
-        check_head(&values, &layout.entries[0].name, embedding)?;
+        check_head(tensors, index, &model)?;
     }
-    Model::from_parameters(config, parameters)
+    Ok(model)
+}
+
+fn store(
+    layout: &Layout,
+    kinds: Vec<TensorType>,
+    tensors: &dyn NamedTensors,
+    places: &[usize],
+    described: &[Described<'_>],
+) -> Result<Stored> {
+    let mut builder = StoredBuilder::new(layout, kinds.clone())?;
+    for (entry, (&index, kind)) in places.iter().zip(kinds).enumerate() {
+        let name = described[index].name;
+        let (outputs, row) = builder.blocks_of(entry);
+        if kind.is_quantised() {
+            let mut blocks = vec![0; row];
+            for output in 0..outputs {
+                tensors.blocks(index, output, &mut blocks)?;
+                if !builder.set_blocks(entry, output, &blocks) {
+                    let problem = format!("holds a scale that is not finite, in row {output}");
+                    return Err(Error::tensor(name, problem));
+                }
+            }
+        } else {
+            let mut values = vec![0.0; layout.entries[entry].range.len()];
+            tensors.values(index, &mut values)?;
+            check_finite(name, &values)?;
+            builder.set_values(entry, &values);
+        }
+    }
+    Ok(builder.finish())
+}
+
+/// The types of all entries of the layout.
+fn kinds(layout: &Layout, described: &[Described<'_>], places: &[usize]) -> Result<Vec<TensorType>> {
+    let matrices: Vec<Range<usize>> = layout.linears().into_iter().map(|linear| linear.weight).collect();
+    let entries = layout.entries.iter().zip(places);
+    entries
+        .map(|(entry, &index)| {
+            let Described { name, kind, .. } = described[index];
+            let kind = kind.map_err(|problem| Error::tensor(name, problem))?;
+            let is_matrix = matrices
+                .iter()
+                .any(|range| range.start <= entry.range.start && entry.range.end <= range.end);
+            Ok(if kind.is_quantised() && !is_matrix {
+                TensorType::F32
+            } else {
+                kind
+            })
+        })
+        .collect()
+}
+
+/// Tensors of numbers out of files.
+struct Floats<'a> {
+    source: &'a dyn TensorSource,
+}
+
+impl NamedTensors for Floats<'_> {
+    // Sources are sorted by name, so that the first refusal is always the same.
+    fn described(&self) -> Vec<Described<'_>> {
+        let tensors = self.source.tensors().iter();
+        tensors
+            .map(|tensor| Described {
+                name: &tensor.name,
+                shape: &tensor.shape,
+                kind: match tensor.dtype {
+                    Dtype::F32 => Ok(TensorType::F32),
+                    Dtype::F16 => Ok(TensorType::F16),
+                    Dtype::BF16 => Ok(TensorType::BF16),
+                    _ => Err(&tensor.refusal),
+                },
+            })
+            .collect()
+    }
+
+    fn values(&self, index: usize, target: &mut [f32]) -> Result<()> {
+        let bytes = self.source.bytes(index)?;
+        match self.source.tensors()[index].dtype {
+            Dtype::F16 => dequantise(TensorType::F16, &bytes, target),
+            Dtype::BF16 => dequantise(TensorType::BF16, &bytes, target),
+            _ => dequantise(TensorType::F32, &bytes, target),
+        }
+        Ok(())
+    }
+
+    fn blocks(&self, _: usize, _: usize, _: &mut [u8]) -> Result<()> {
+        Err(Error::Bug {
+            problem: "blocks of a tensor of numbers".to_owned(),
+        })
+    }
 }
 
 /// The numbers of a model's tensors in the order of its layout.
@@ -147,15 +243,21 @@ fn is_ignored(family: Family, name: &str) -> bool {
     index.bytes().all(|byte| byte.is_ascii_digit()) && matches!(rest, "attn.bias" | "attn.masked_bias")
 }
 
-fn check_head(values: &[f32], name: &str, embedding: &[f32]) -> Result<()> {
-    if values == embedding {
-        Ok(())
-    } else {
-        let problem = format!(
-            "differs from `{name}`, but the head is tied to it: check `tie_word_embeddings` in config.json"
-        );
-        Err(Error::tensor("lm_head.weight", problem))
+fn check_head(tensors: &dyn NamedTensors, index: usize, model: &Model) -> Result<()> {
+    let Some(embedding) = model.tensors().next() else {
+        return Ok(());
+    };
+    let expected = embedding.values();
+    let mut values = vec![0.0; expected.len()];
+    tensors.values(index, &mut values)?;
+    if values == *expected {
+        return Ok(());
     }
+    let problem = format!(
+        "differs from `{}`, but the head is tied to it: check `tie_word_embeddings` in config.json",
+        embedding.name
+    );
+    Err(Error::tensor("lm_head.weight", problem))
 }
 
 fn check_shape(tensor: &Described<'_>, shape: &[usize]) -> Result<()> {
@@ -179,30 +281,5 @@ fn check_finite(name: &str, values: &[f32]) -> Result<()> {
             name,
             format!("holds a value that is not finite, at index {index}"),
         )),
-    }
-}
-
-/// Widens the values of a tensor of the target's size.
-fn read_tensor(source: &dyn TensorSource, index: usize, target: &mut [f32]) -> Result<()> {
-    let TensorInfo { name, dtype, .. } = &source.tensors()[index];
-    let convert: fn(&[u8], &mut [f32]) = match dtype {
-        Dtype::F32 => |data, target| widen(data, target, f32::from_le_bytes),
-        Dtype::F16 => |data, target| widen(data, target, |bytes| f16::from_le_bytes(bytes).to_f32()),
-        Dtype::BF16 => |data, target| widen(data, target, |bytes| bf16::from_le_bytes(bytes).to_f32()),
-        other => {
-            return Err(Error::tensor(
-                name,
-                format!("is of type {other}: only F32, F16 and BF16 are supported"),
-            ));
-        }
-    };
-    convert(&source.bytes(index)?, target);
-    Ok(())
-}
-
-fn widen<const SIZE: usize>(data: &[u8], target: &mut [f32], convert: impl Fn([u8; SIZE]) -> f32) {
-    let (chunks, _) = data.as_chunks::<SIZE>();
-    for (value, chunk) in target.iter_mut().zip(chunks) {
-        *value = convert(*chunk);
     }
 }

@@ -113,6 +113,40 @@ impl Layout {
             _ => builder.llama(config),
         }
     }
+
+    /// The head as a projection from the width to the vocabulary.
+    pub fn head_linear(&self) -> Linear {
+        self.by_tokens(&self.head)
+    }
+
+    /// All matrices of projections, in the order of the layout: the embedding among them, the head where it is another.
+    pub fn linears(&self) -> Vec<Linear> {
+        let mut linears = vec![self.by_tokens(&self.embedding)];
+        for block in &self.blocks {
+            let these = [
+                &block.attention_in,
+                &block.attention_out,
+                &block.mlp_in,
+                &block.mlp_out,
+            ];
+            linears.extend(these.into_iter().cloned());
+        }
+        if self.head != self.embedding {
+            linears.push(self.head_linear());
+        }
+        linears
+    }
+
+    fn by_tokens(&self, range: &Range<usize>) -> Linear {
+        let (vocabulary, width) = (self.entries[0].shape[0], self.entries[0].shape[1]);
+        Linear {
+            weight: range.clone(),
+            bias: None,
+            inner: width,
+            outer: vocabulary,
+            order: Order::OutIn,
+        }
+    }
 }
 
 struct Builder {

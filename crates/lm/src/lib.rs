@@ -9,6 +9,7 @@
 //! [`gzip_bits_per_byte`] and the bootstrap of [`bootstrap_bits_per_byte`] and [`paired_difference`] say what a score
 //! is worth.
 
+mod arithmetic;
 mod baseline;
 mod bundle;
 mod chat;
@@ -30,11 +31,14 @@ mod random;
 mod sampling;
 mod statistics;
 mod tensor_file;
+mod tensor_type;
 mod threads;
 mod tokenizer;
 mod train;
+mod weights;
 mod workload;
 
+pub use arithmetic::Arithmetic;
 pub use baseline::{OrderTwoModel, gzip_bits_per_byte};
 pub use bundle::{Bundle, BundleExtras, BundleHeader, HeaderRead};
 pub use chat::{ChatOptions, ChatTemplate, Date, Message, Role};
@@ -46,8 +50,8 @@ pub use folder::{ModelFiles, import_folder, join_shards};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
-    GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufType,
-    GgufValue, import_gguf,
+    GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufValue,
+    import_gguf,
 };
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;
@@ -55,6 +59,7 @@ pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
 pub use sampling::Sampling;
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
+pub use tensor_type::TensorType;
 pub use tokenizer::{SpecialTokens, StreamDecoder, Tokenizer};
 pub use train::{StepReport, TrainOptions, Trainer};
 pub use workload::{Decoder, LossMeter, bf16_product};

@@ -1,10 +1,16 @@
-//! A model: its shape and all of its parameters in one flat f32 allocation.
+//! A model: its shape and its parameters.
 
+use std::borrow::Cow;
+
+use crate::arithmetic::Arithmetic;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernels::memory::zeros;
 use crate::layout::Layout;
 use crate::random::Random;
+use crate::tensor_file::FileTensor;
+use crate::tensor_type::TensorType;
+use crate::weights::{Stored, StoredBuilder, Weights};
 use crate::{import, tensor_file};
 
 /// Standard deviation of a fresh model's weights.
@@ -12,23 +18,34 @@ const INITIAL_DEVIATION: f64 = 0.02;
 
 /// A language model with its weights.
 ///
-/// `Debug` shows the shape and never a weight.
+/// Weights are held in the types that they were stored in. `Debug` shows the shape and never a weight.
 #[derive(Clone)]
 pub struct Model {
     config: Config,
     layout: Layout,
-    parameters: Vec<f32>,
+    parameters: Parameters,
+    arithmetic: Arithmetic,
 }
 
-/// One named tensor of a model, row-major.
+#[derive(Clone)]
+enum Parameters {
+    /// All in f32, in one allocation: what training works on.
+    Flat(Vec<f32>),
+    /// Each in its own type.
+    Stored(Stored),
+}
+
+/// One named tensor of a model.
 #[derive(Clone, Copy)]
 pub struct Tensor<'a> {
     /// Name as in Hugging Face's files of the family; GPT-2's without the `transformer.` prefix.
     pub name: &'a str,
     /// Its dimensions; matrices are `[in, out]` in GPT-2 and `[out, in]` in all others, as in those files.
     pub shape: &'a [usize],
-    /// Its values.
-    pub values: &'a [f32],
+    /// How its values are stored.
+    pub kind: TensorType,
+    model: &'a Model,
+    index: usize,
 }
 
 impl Model {
@@ -59,11 +76,7 @@ impl Model {
                 values.fill(1.0);
             }
         }
-        Ok(Self {
-            config,
-            layout,
-            parameters,
-        })
+        Ok(Self::flat(config, layout, parameters))
     }
 
     /// Reads the tensors of a safetensors file (f32, f16 or bf16) as a model of this shape; names and types as
@@ -86,11 +99,26 @@ impl Model {
             );
             return Err(Error::Bug { problem });
         }
-        Ok(Self {
+        Ok(Self::flat(config, layout, parameters))
+    }
+
+    /// A model of tensors in their own types; those of one that is all f32 become flat.
+    pub(crate) fn from_stored(config: Config, layout: Layout, stored: Stored) -> Self {
+        Self {
             config,
             layout,
-            parameters,
-        })
+            parameters: Parameters::Stored(stored),
+            arithmetic: Arithmetic::F32,
+        }
+    }
+
+    fn flat(config: Config, layout: Layout, parameters: Vec<f32>) -> Self {
+        Self {
+            config,
+            layout,
+            parameters: Parameters::Flat(parameters),
+            arithmetic: Arithmetic::F32,
+        }
     }
 
     /// Its shape.
@@ -100,11 +128,17 @@ impl Model {
 
     /// All tensors in canonical order. A head that is tied to the embedding is not listed.
     pub fn tensors(&self) -> impl ExactSizeIterator<Item = Tensor<'_>> {
-        self.layout.entries.iter().map(|entry| Tensor {
-            name: &entry.name,
-            shape: &entry.shape,
-            values: &self.parameters[entry.range.clone()],
-        })
+        self.layout
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| Tensor {
+                name: &entry.name,
+                shape: &entry.shape,
+                kind: self.kind(index),
+                model: self,
+                index,
+            })
     }
 
     /// The weights as a safetensors file that `transformers` reads too (f32, canonical order, no metadata of ours).
@@ -112,19 +146,157 @@ impl Model {
     /// # Errors
     /// None for a model that was made or read by this crate, short of a header beyond 100 MB.
     pub fn to_safetensors(&self) -> Result<Vec<u8>> {
-        tensor_file::write(&[("format", "pt")], self.tensors())
+        let tensors: Vec<FileTensor<'_>> = self
+            .tensors()
+            .map(|tensor| FileTensor::f32(tensor.name, tensor.shape))
+            .collect();
+        let mut bytes = tensor_file::head(&[("format", "pt")], &tensors);
+        for tensor in self.tensors() {
+            tensor_file::push_values(&mut bytes, &tensor.values());
+        }
+        Ok(bytes)
+    }
+
+    /// In what its products are computed.
+    pub fn arithmetic(&self) -> Arithmetic {
+        self.arithmetic
+    }
+
+    /// The same model, its products computed in another arithmetic. It decides the bits of all results, and is no part of
+    /// a bundle.
+    ///
+    /// # Errors
+    /// [`Error::Options`] for a model with quantised matrices: their products are in whole numbers.
+    pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        let quantised = self.tensors().find(|tensor| tensor.kind.is_quantised());
+        if let (true, Some(tensor)) = (arithmetic != Arithmetic::F32, quantised) {
+            let problem = format!(
+                "is {}, but `{}` is stored in {}: products with it are in whole numbers; leave it away",
+                arithmetic.name(),
+                tensor.name,
+                tensor.kind
+            );
+            return Err(Error::options("precision", problem));
+        }
+        self.arithmetic = arithmetic;
+        Ok(self)
+    }
+
+    /// The same model with all tensors in f32, as training needs it. Nothing is rounded.
+    pub fn into_f32(self) -> Self {
+        let Parameters::Stored(stored) = &self.parameters else {
+            return self;
+        };
+        let mut parameters = zeros(self.layout.total);
+        for (index, entry) in self.layout.entries.iter().enumerate() {
+            stored.values(&self.layout, index, &mut parameters[entry.range.clone()]);
+        }
+        Self {
+            parameters: Parameters::Flat(parameters),
+            ..self
+        }
+    }
+
+    /// The same model with its matrices rounded to bf16: half the bytes, and other bits unless they were bf16 before.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn rounded_to_bf16(self) -> Result<Self> {
+        let model = self.into_f32();
+        let kinds = model.layout.entries.iter().map(|entry| {
+            if entry.shape.len() == 2 {
+                TensorType::BF16
+            } else {
+                TensorType::F32
+            }
+        });
+        let mut builder = StoredBuilder::new(&model.layout, kinds.collect())?;
+        let Parameters::Flat(parameters) = &model.parameters else {
+            return Ok(model);
+        };
+        for (index, entry) in model.layout.entries.iter().enumerate() {
+            builder.set_values(index, &parameters[entry.range.clone()]);
+        }
+        let stored = builder.finish();
+        Ok(Self {
+            parameters: Parameters::Stored(stored),
+            ..model
+        })
+    }
+
+    /// Bytes that its tensors take in memory.
+    pub fn parameter_bytes(&self) -> u64 {
+        self.tensors().map(|tensor| tensor.stored_bytes()).sum()
     }
 
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    pub(crate) fn parameters(&self) -> &[f32] {
-        &self.parameters
+    /// What the network reads.
+    pub(crate) fn weights(&self) -> Weights<'_> {
+        match &self.parameters {
+            Parameters::Flat(parameters) => Weights::flat(parameters, self.arithmetic),
+            Parameters::Stored(stored) => Weights::stored(stored, self.arithmetic),
+        }
     }
 
+    /// All parameters in f32. Panics for a model that was not made so by [`into_f32`](Self::into_f32).
+    pub(crate) fn parameters(&self) -> &[f32] {
+        match &self.parameters {
+            Parameters::Flat(parameters) => parameters,
+            Parameters::Stored(_) => panic!("parameters of a model that is not all f32"),
+        }
+    }
+
+    /// As [`parameters`](Self::parameters).
     pub(crate) fn parameters_mut(&mut self) -> &mut [f32] {
-        &mut self.parameters
+        match &mut self.parameters {
+            Parameters::Flat(parameters) => parameters,
+            Parameters::Stored(_) => panic!("parameters of a model that is not all f32"),
+        }
+    }
+
+    fn kind(&self, entry: usize) -> TensorType {
+        match &self.parameters {
+            Parameters::Flat(_) => TensorType::F32,
+            Parameters::Stored(stored) => stored.kind(entry),
+        }
+    }
+}
+
+impl<'a> Tensor<'a> {
+    /// Its values in f32, row-major.
+    pub fn values(&self) -> Cow<'a, [f32]> {
+        let entry = &self.model.layout.entries[self.index];
+        match &self.model.parameters {
+            Parameters::Flat(parameters) => Cow::Borrowed(&parameters[entry.range.clone()]),
+            Parameters::Stored(stored) => {
+                let mut values = vec![0.0; entry.range.len()];
+                stored.values(&self.model.layout, self.index, &mut values);
+                Cow::Owned(values)
+            }
+        }
+    }
+
+    /// Calls `each` with the bytes that it is stored as, piece after piece: little-endian numbers, row-major, or blocks,
+    /// those of one output of a matrix after the other.
+    pub fn bytes(&self, each: &mut dyn FnMut(&[u8])) {
+        match &self.model.parameters {
+            Parameters::Flat(_) => {
+                const PIECE: usize = 4096;
+                for values in self.values().chunks(PIECE) {
+                    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    each(&bytes);
+                }
+            }
+            Parameters::Stored(stored) => stored.bytes(&self.model.layout, self.index, each),
+        }
+    }
+
+    /// How many bytes those are.
+    pub fn stored_bytes(&self) -> u64 {
+        self.kind.bytes_of(self.shape.iter().product())
     }
 }
 
@@ -169,14 +341,9 @@ mod tests {
         );
         assert_ne!(model.parameters(), Model::random(config, 2).unwrap().parameters());
         for tensor in model.tensors() {
-            let count = tensor.values.len() as f64;
-            let deviation = (tensor
-                .values
-                .iter()
-                .map(|&v| f64::from(v) * f64::from(v))
-                .sum::<f64>()
-                / count)
-                .sqrt();
+            let values = tensor.values();
+            let count = values.len() as f64;
+            let deviation = (values.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>() / count).sqrt();
             let expected = match tensor.name {
                 name if name.ends_with("c_proj.weight") => 0.01,
                 name if name.ends_with("bias") => 0.0,

@@ -124,16 +124,16 @@ fn windows(played: &Played) -> &'static Windows {
         );
         let open = |object| Bundle::from_bytes(&vault.read(object, LARGEST_MODEL).unwrap()).unwrap();
         let bundles: Vec<Bundle> = models.iter().map(|facts| open(facts.object)).collect();
-        let windows = Windows::of(
-            bundles
-                .iter()
-                .flat_map(Bundle::tensors)
-                .map(|tensor| tensor.values),
-        );
+        let values: Vec<_> = bundles
+            .iter()
+            .flat_map(Bundle::tensors)
+            .map(|tensor| tensor.values())
+            .collect();
+        let windows = Windows::of(values.iter().map(|values| &**values));
         let parameters: usize = bundles
             .iter()
             .flat_map(Bundle::tensors)
-            .map(|tensor| tensor.values.len())
+            .map(|tensor| tensor.values().len())
             .sum();
         assert!(
             windows.len() > parameters * 2,
@@ -143,9 +143,9 @@ fn windows(played: &Played) -> &'static Windows {
         // The search finds what it must, in these very weights.
         let tensor = bundles[0]
             .tensors()
-            .max_by_key(|tensor| tensor.values.len())
+            .max_by_key(|tensor| tensor.values().len())
             .unwrap();
-        let leak: Vec<u8> = tensor.values[100..104]
+        let leak: Vec<u8> = tensor.values()[100..104]
             .iter()
             .flat_map(|value| value.to_le_bytes())
             .collect();

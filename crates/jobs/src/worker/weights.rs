@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use posthuman_lm::{Bundle, BundleHeader, HeaderRead};
-use posthuman_proofs::{Header, Salt, commit};
+use posthuman_proofs::{CommitmentBuilder, Header, Salt};
 use posthuman_types::{Commitment, Digest, keccak256};
 use zeroize::Zeroizing;
 
@@ -93,10 +93,13 @@ pub(super) fn commitment(bundle: &Bundle, salt: &Secret) -> Result<Commitment, S
     let config = bundle.model().config().to_json();
     let bound = bundle.bound_tokenizer().map_err(|error| Stop::internal(&error))?;
     let header = Header::describe(config.as_bytes(), &bound);
-    let tensors = bundle
-        .tensors()
-        .map(|tensor| (tensor.name, tensor.shape, tensor.values));
-    commit(&Salt::from_bytes(*salt.expose()), &header, tensors).map_err(|error| Stop::internal(&error))
+    let mut builder = CommitmentBuilder::new(&Salt::from_bytes(*salt.expose()), &header);
+    for tensor in bundle.tensors() {
+        builder
+            .tensor_values(tensor.name, tensor.shape, &tensor.values())
+            .map_err(|error| Stop::internal(&error))?;
+    }
+    Ok(builder.finish().commitment())
 }
 
 /// The digest of a tokenizer that statements carry.

@@ -37,7 +37,7 @@ fn no_window_of_any_tensor_is_in_any_file() {
     for object in [model.0, child.result.unwrap()] {
         let bundle = Bundle::from_bytes(&bench.vault.read(object, u64::MAX).unwrap()).unwrap();
         for tensor in bundle.tensors() {
-            add_windows(&mut windows, tensor.values);
+            add_windows(&mut windows, &tensor.values());
         }
     }
     assert!(windows.len() > 10_000);

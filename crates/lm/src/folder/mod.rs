@@ -18,7 +18,7 @@ mod templates;
 
 pub use files::ModelFiles;
 pub use join::join_shards;
-pub(crate) use shards::{InMemory, Shards, TensorInfo, TensorSource};
+pub(crate) use shards::{InMemory, Shards, TensorSource};
 
 use crate::bundle::{Bundle, BundleExtras};
 use crate::config::Config;
@@ -30,8 +30,8 @@ use crate::tokenizer::Tokenizer;
 /// Most bytes of a text file of a folder; tokenizers of 256,000 tokens have 35 MB.
 const MAXIMUM_TEXT: u64 = 1 << 27;
 
-/// Makes a bundle of a folder. Weights may be f32, f16 or bf16, in one file or in shards; they are widened to f32 one
-/// tensor at a time, so that beside the model no more than its largest tensor is held.
+/// Makes a bundle of a folder. Weights may be f32, f16 or bf16, in one file or in shards; they stay in their types and are
+/// read one tensor at a time, so that beside the model no more than its largest tensor is held.
 ///
 /// # Errors
 /// What is wrong, by the file, the key or the tensor at fault. Pickled weights are refused: they are programs.

@@ -25,6 +25,19 @@ pub(crate) struct TensorInfo {
     pub name: String,
     pub dtype: Dtype,
     pub shape: Vec<usize>,
+    /// What is said where this type cannot be read.
+    pub refusal: String,
+}
+
+impl TensorInfo {
+    fn new(name: String, dtype: Dtype, shape: Vec<usize>) -> Self {
+        Self {
+            name,
+            dtype,
+            shape,
+            refusal: format!("is of type {dtype}: only F32, F16 and BF16 are supported"),
+        }
+    }
 }
 
 /// Named tensors that are read one at a time.
@@ -48,10 +61,8 @@ impl<'a> InMemory<'a> {
         let mut views = file.tensors();
         views.sort_by(|(one, _), (other, _)| one.cmp(other));
         let data = views.iter().map(|(_, view)| view.data()).collect();
-        let info = |(name, view): (String, safetensors::tensor::TensorView<'a>)| TensorInfo {
-            name,
-            dtype: view.dtype(),
-            shape: view.shape().to_vec(),
+        let info = |(name, view): (String, safetensors::tensor::TensorView<'a>)| {
+            TensorInfo::new(name, view.dtype(), view.shape().to_vec())
         };
         Self {
             tensors: views.into_iter().map(info).collect(),
@@ -195,11 +206,7 @@ fn add_tensors(
             offset: data + start as u64,
             length: end - start,
         };
-        let tensor = TensorInfo {
-            name: name.clone(),
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-        };
+        let tensor = TensorInfo::new(name.clone(), info.dtype, info.shape.clone());
         found.insert(name, (tensor, place));
     }
     Ok(())

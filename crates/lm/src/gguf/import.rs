@@ -1,17 +1,16 @@
 //! A bundle out of a GGUF file.
 
 use super::GgufFile;
+use super::model::GgufModel;
 use crate::bundle::{Bundle, BundleExtras};
 use crate::chat::ChatTemplate;
 use crate::config::Config;
 use crate::error::Result;
-use crate::import::{Described, assemble};
+use crate::import::{Described, NamedTensors, assemble};
 use crate::tokenizer::{SpecialTokens, Tokenizer};
 
-/// Makes a bundle of a GGUF file: its model dequantised to f32, its tokenizer, the tokens that begin and end a text,
+/// Makes a bundle of a GGUF file: its model in the file's own types, its tokenizer, the tokens that begin and end a text,
 /// and its chat template.
-///
-/// What it does not do: keep the file's quantisation.
 ///
 /// # Errors
 /// A file that is damaged or asks for what is not supported, by the tensor or the key at fault.
@@ -20,17 +19,7 @@ pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
     let model = file.model()?;
     let config = Config::from_json(model.config().to_string().as_bytes())?;
     let (tokenizer, chat_template) = tokenizer(&file)?;
-    let parameters = model.parameters();
-    let described: Vec<Described<'_>> = parameters
-        .iter()
-        .map(|parameter| Described {
-            name: parameter.name(),
-            shape: parameter.shape(),
-        })
-        .collect();
-    let model = assemble(config, &described, |index, target| {
-        parameters[index].dequantise(target)
-    })?;
+    let model = assemble(config, &model)?;
     Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
         chat_template,
         generation: None,
@@ -51,4 +40,26 @@ fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {
         .map(ChatTemplate::parse)
         .transpose()?;
     Ok((tokenizer, template))
+}
+
+impl NamedTensors for GgufModel<'_> {
+    fn described(&self) -> Vec<Described<'_>> {
+        let parameters = self.parameters().iter();
+        parameters
+            .map(|parameter| Described {
+                name: parameter.name(),
+                shape: parameter.shape(),
+                kind: Ok(parameter.kind()),
+            })
+            .collect()
+    }
+
+    fn values(&self, index: usize, target: &mut [f32]) -> Result<()> {
+        self.parameters()[index].dequantise(target)
+    }
+
+    fn blocks(&self, index: usize, output: usize, target: &mut [u8]) -> Result<()> {
+        self.parameters()[index].output_blocks(output, target);
+        Ok(())
+    }
 }

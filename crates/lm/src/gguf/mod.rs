@@ -20,15 +20,12 @@ mod import;
 mod metadata;
 mod model;
 mod rope;
-mod tensor_type;
 mod tensors;
 mod tokenizer;
-mod values;
 
 pub use import::import_gguf;
 pub use metadata::{GgufArray, GgufMetadata, GgufValue};
 pub use model::{GgufModel, GgufParameter};
-pub use tensor_type::GgufType;
 pub use tensors::GgufTensor;
 pub use tokenizer::GgufTokenizer;
 

@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::GgufFile;
 use super::families::Family;
 use super::metadata::{GgufMetadata, shown};
-use super::tensor_type::GgufType;
 use super::tensors::GgufTensor;
 use crate::error::{Error, Result};
+use crate::tensor_type::TensorType;
 
 const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
@@ -159,7 +159,7 @@ impl<'a> GgufParameter<'a> {
     }
 
     /// How its values are stored.
-    pub fn kind(&self) -> GgufType {
+    pub fn kind(&self) -> TensorType {
         self.stored.kind()
     }
 
@@ -191,6 +191,16 @@ impl<'a> GgufParameter<'a> {
             }
             Arrangement::RotaryPairs { .. } | Arrangement::Transposed => None,
         }
+    }
+
+    /// Stores the blocks of one output of a matrix, whichever way its Hugging Face form is turned. Panics where there is
+    /// no such output, or for another length than that of its blocks.
+    pub(super) fn output_blocks(&self, output: usize, target: &mut [u8]) {
+        let row = match self.arrangement {
+            Arrangement::RotaryPairs { head_width } => stored_row(output, head_width),
+            Arrangement::AsStored | Arrangement::Transposed => output,
+        };
+        target.copy_from_slice(self.stored.row(row));
     }
 
     /// Dequantises it to f32 in the order of its Hugging Face form.

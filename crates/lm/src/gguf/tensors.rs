@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::cursor::{Cursor, Fault};
 use super::metadata::shown;
-use super::tensor_type::GgufType;
-use super::values;
 use crate::error::{Error, Result};
+use crate::kernels::quantised;
+use crate::tensor_type::TensorType;
 
 /// As in `ggml.h`.
 const MAXIMUM_DIMENSIONS: u32 = 4;
@@ -19,7 +19,7 @@ const SMALLEST_DESCRIPTION: usize = 8 + 1 + 4 + 8 + 4 + 8;
 pub struct GgufTensor<'a> {
     name: &'a str,
     shape: Vec<usize>,
-    kind: GgufType,
+    kind: TensorType,
     data: &'a [u8],
 }
 
@@ -35,7 +35,7 @@ impl<'a> GgufTensor<'a> {
     }
 
     /// How its values are stored.
-    pub fn kind(&self) -> GgufType {
+    pub fn kind(&self) -> TensorType {
         self.kind
     }
 
@@ -77,13 +77,13 @@ impl<'a> GgufTensor<'a> {
     /// A target of another length than [`len`](Self::len), or a value that is not finite.
     pub fn dequantise(&self, target: &mut [f32]) -> Result<()> {
         self.check_target(target)?;
-        values::dequantise(self.kind, self.data, target);
+        quantised::dequantise(self.kind, self.data, target);
         self.check_finite(target)
     }
 
     /// Dequantises one row without a check of its values.
     pub(super) fn dequantise_row(&self, row: usize, target: &mut [f32]) {
-        values::dequantise(self.kind, self.row(row), target);
+        quantised::dequantise(self.kind, self.row(row), target);
     }
 
     pub(super) fn check_target(&self, target: &[f32]) -> Result<()> {
@@ -109,7 +109,7 @@ impl<'a> GgufTensor<'a> {
 struct Description<'a> {
     name: &'a str,
     shape: Vec<usize>,
-    kind: GgufType,
+    kind: TensorType,
     bytes: usize,
     offset: u64,
 }
@@ -162,7 +162,7 @@ fn describe<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> std::result::Result<D
         }
         shape.push(length);
     }
-    let kind = GgufType::from_id(cursor.u32().map_err(broken)?)?;
+    let kind = TensorType::from_id(cursor.u32().map_err(broken)?)?;
     let offset = cursor.u64().map_err(broken)?;
     if !shape[0].is_multiple_of(kind.block_length()) {
         return Err(format!(

@@ -65,19 +65,15 @@ pub(crate) fn add_residual(output: &mut [f32], residual: &[f32], sums: &[f32], b
         });
 }
 
-/// Stores the sum of a token's row and a position's row for each token.
-pub(crate) fn embed(output: &mut [f32], tokens: &[u32], embedding: &[f32], positions: &[f32], length: usize) {
-    let width = output.len() / tokens.len();
-    output
+/// Adds the row of its position to each row of sequences of `length`.
+pub(crate) fn add_positions(stream: &mut [f32], positions: &[f32], width: usize, length: usize) {
+    stream
         .par_chunks_mut(width)
-        .zip(tokens)
         .enumerate()
         .with_min_len(32)
-        .for_each(|(index, (output, &token))| {
-            let embedding = &embedding[token as usize * width..];
-            let position = &positions[(index % length) * width..];
-            for ((y, e), p) in output.iter_mut().zip(embedding).zip(position) {
-                *y = e + p;
+        .for_each(|(index, row)| {
+            for (y, p) in row.iter_mut().zip(&positions[(index % length) * width..]) {
+                *y += p;
             }
         });
 }

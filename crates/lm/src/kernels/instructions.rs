@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 pub enum InstructionSet {
     /// What every machine of the target has.
     Portable,
-    /// x86-64 with AVX2 and FMA.
+    /// x86-64 with AVX2, FMA and F16C.
     Avx2,
     /// x86-64 with AVX-512 F, BW, CD, DQ and VL.
     Avx512,
@@ -33,7 +33,8 @@ impl InstructionSet {
             if pulp::x86::V4::try_new().is_some() {
                 return Self::Avx512;
             }
-            if pulp::x86::V3::try_new().is_some() {
+            // Every processor with AVX2 has conversions of 16-bit numbers; an emulator may not.
+            if pulp::x86::V3::try_new().is_some() && is_x86_feature_detected!("f16c") {
                 return Self::Avx2;
             }
         }

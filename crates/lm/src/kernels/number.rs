@@ -1,6 +1,6 @@
-//! What matrices may hold: f32, or bf16 as a store of half the size. Both become f32 without a rounding.
+//! What matrices may hold: f32, or bf16 or f16 as a store of half the size. All become f32 without a rounding.
 
-use half::bf16;
+use half::{bf16, f16};
 
 #[cfg(target_arch = "x86_64")]
 use super::matmul::{load_eight, turn_eight};
@@ -25,7 +25,7 @@ pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// holds the values of number k of every row, and zeros for the rows that are missing.
     ///
     /// # Safety
-    /// The machine has AVX2, and the rows may be read.
+    /// The machine has AVX2 and F16C, and the rows may be read.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     unsafe fn load_turned(place: *const Self, stride: usize, count: usize)
@@ -102,5 +102,44 @@ impl Number for bf16 {
                 _mm256_and_si256(pair, _mm256_set1_epi32(-65536))
             })
         })
+    }
+}
+
+impl Number for f16 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        self.to_f32()
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    unsafe fn load(place: *const Self) -> std::arch::x86_64::__m512 {
+        use std::arch::x86_64::*;
+        // SAFETY: as the caller says.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(place.cast())) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    #[inline]
+    #[target_feature(enable = "avx2,f16c")]
+    unsafe fn load_turned(
+        place: *const Self,
+        stride: usize,
+        count: usize,
+    ) -> [std::arch::x86_64::__m256; 16] {
+        use std::arch::x86_64::*;
+        let mut halves = [[_mm256_setzero_ps(); 8]; 2];
+        for row in 0..count {
+            let place = place.wrapping_add(row * stride);
+            for (half, rows) in halves.iter_mut().enumerate() {
+                // SAFETY: as the caller says.
+                let numbers = unsafe { _mm_loadu_si128(place.wrapping_add(8 * half).cast()) };
+                rows[row] = _mm256_cvtph_ps(numbers);
+            }
+        }
+        let [low, high] = halves.map(|rows| turn_eight(rows));
+        std::array::from_fn(|k| if k < 8 { low[k] } else { high[k - 8] })
     }
 }

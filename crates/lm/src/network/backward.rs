@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use super::activations::{Activations, BlockActivations, Shape};
 use super::attention::{HeadGradients, HeadSize, attend_all_backward};
-use super::block::{at, matrix};
 use super::heads::{Part, join_parts, unmerge_heads};
 use crate::config::Config;
 use crate::kernels::memory::zeros;
@@ -13,8 +12,9 @@ use crate::kernels::reduce::add_column_sums;
 use crate::kernels::rms_norm::{rms_norm_backward, rms_norm_backward_in_place, rms_norm_weight_backward};
 use crate::kernels::rotary::{Direction, Turns, rotate};
 use crate::kernels::swiglu::swiglu_backward;
-use crate::kernels::{Matrix, Start, Work, elementwise, multiply};
+use crate::kernels::{Matrix, Start, Work, elementwise};
 use crate::layout::{Activation, BlockPlaces, Layout, Linear, Norm, Order};
+use crate::weights::{Weights, matrix};
 
 /// Buffers of the backward pass, allocated once.
 pub(crate) struct BackwardBuffers {
@@ -75,18 +75,19 @@ impl BackwardBuffers {
 /// What all parts of the backward pass read and write.
 struct Pass<'a> {
     config: &'a Config,
-    parameters: &'a [f32],
+    weights: Weights<'a>,
     gradients: &'a mut [f32],
     shape: Shape,
     turns: Option<&'a Turns>,
 }
 
 /// Adds to `gradients` those of all parameters but the head's part, given in `buffers.final_gradient()` the gradient of
-/// `final_normed` and the activations that a forward pass over `tokens` kept. Runs in the current pool.
+/// `final_normed` and the activations that a forward pass over `tokens` kept. Weights are in f32. Runs in the current
+/// pool.
 pub(crate) fn backward(
     config: &Config,
     layout: &Layout,
-    parameters: &[f32],
+    weights: Weights<'_>,
     tokens: &[u32],
     activations: &Activations,
     gradients: &mut [f32],
@@ -94,7 +95,7 @@ pub(crate) fn backward(
 ) {
     let mut pass = Pass {
         config,
-        parameters,
+        weights,
         gradients,
         shape: activations.shape,
         turns: activations.turns.as_ref(),
@@ -127,11 +128,11 @@ impl Pass<'_> {
                 let both = &mut self.gradients[weight.start..bias.end];
                 let (weights, biases) = both.split_at_mut(weight.len());
                 layer_norm_parameters_backward(weights, biases, upper, input, scales);
-                layer_norm_backward(stream, upper, input, scales, at(self.parameters, weight));
+                layer_norm_backward(stream, upper, input, scales, self.weights.vector(weight));
             }
             Norm::RootMeanSquare { weight } => {
                 rms_norm_weight_backward(&mut self.gradients[weight.clone()], upper, input, scales);
-                rms_norm_backward(stream, upper, input, scales, at(self.parameters, weight));
+                rms_norm_backward(stream, upper, input, scales, self.weights.vector(weight));
             }
         }
     }
@@ -203,7 +204,7 @@ impl Pass<'_> {
         if let (Some(weight), Some(inputs)) = (weight, inputs) {
             let (values, scales) = (&inputs.values, &inputs.scales);
             rms_norm_weight_backward(&mut self.gradients[weight.clone()], gradient, values, scales);
-            rms_norm_backward_in_place(gradient, values, scales, at(self.parameters, weight));
+            rms_norm_backward_in_place(gradient, values, scales, self.weights.vector(weight));
         }
     }
 
@@ -221,12 +222,13 @@ impl Pass<'_> {
         let x = Matrix::new(input, rows, inner);
         let upper = Matrix::new(upper, rows, outer);
         let weight = &mut self.gradients[place.weight.clone()];
+        let arithmetic = self.weights.arithmetic;
         match place.order {
-            Order::InOut => multiply(weight, Start::Keep, x.transposed(), upper, Work::Shared),
-            Order::OutIn => multiply(weight, Start::Keep, upper.transposed(), x, Work::Shared),
+            Order::InOut => arithmetic.multiply(weight, Start::Keep, x.transposed(), upper, Work::Shared),
+            Order::OutIn => arithmetic.multiply(weight, Start::Keep, upper.transposed(), x, Work::Shared),
         }
-        let weight = matrix(self.parameters, place).transposed();
-        multiply(input_gradient, Start::Zero, upper, weight, Work::Shared);
+        let weight = matrix(self.weights.vector(&place.weight), place).transposed();
+        arithmetic.multiply(input_gradient, Start::Zero, upper, weight, Work::Shared);
     }
 }
 

@@ -1,7 +1,5 @@
 //! A transformer block, forward: what training, evaluation and generation share.
 
-use std::ops::Range;
-
 use super::activations::{HeadInputs, Shape};
 use super::heads::{Part, split_heads};
 use crate::config::Config;
@@ -9,41 +7,16 @@ use crate::kernels::norm::{RowScale, layer_norm};
 use crate::kernels::rms_norm::rms_norm;
 use crate::kernels::rotary::{Direction, Turns, rotate};
 use crate::kernels::swiglu::add_bias_swiglu;
-use crate::kernels::{Matrix, Start, Work, elementwise, gather, multiply};
-use crate::layout::{Activation, BlockPlaces, Layout, Linear, Norm, Order};
-
-/// The part of the parameters at a place.
-pub(crate) fn at<'a>(parameters: &'a [f32], range: &Range<usize>) -> &'a [f32] {
-    &parameters[range.clone()]
-}
-
-/// The matrix of a projection as `[inner, outer]`, however it is stored.
-pub(crate) fn matrix<'a>(parameters: &'a [f32], linear: &Linear) -> Matrix<'a> {
-    let weight = at(parameters, &linear.weight);
-    match linear.order {
-        Order::InOut => Matrix::new(weight, linear.inner, linear.outer),
-        Order::OutIn => Matrix::new(weight, linear.outer, linear.inner).transposed(),
-    }
-}
-
-/// target = input · matrix; the bias is left to who reads the target.
-pub(crate) fn project(target: &mut [f32], input: &[f32], parameters: &[f32], linear: &Linear) {
-    let rows = input.len() / linear.inner;
-    multiply(
-        target,
-        Start::Zero,
-        Matrix::new(input, rows, linear.inner),
-        matrix(parameters, linear),
-        Work::Shared,
-    );
-}
+use crate::kernels::{elementwise, gather};
+use crate::layout::{Activation, BlockPlaces, Layout, Linear, Norm};
+use crate::weights::Weights;
 
 /// Normalises each row of `input`.
 pub(crate) fn normalise(
     output: &mut [f32],
     scales: &mut [RowScale],
     input: &[f32],
-    parameters: &[f32],
+    weights: Weights<'_>,
     norm: &Norm,
     epsilon: f32,
 ) {
@@ -52,12 +25,12 @@ pub(crate) fn normalise(
             output,
             scales,
             input,
-            at(parameters, weight),
-            at(parameters, bias),
+            weights.vector(weight),
+            weights.vector(bias),
             epsilon,
         ),
         Norm::RootMeanSquare { weight } => {
-            rms_norm(output, scales, input, at(parameters, weight), epsilon);
+            rms_norm(output, scales, input, weights.vector(weight), epsilon);
         }
     }
 }
@@ -67,19 +40,15 @@ pub(crate) fn normalise(
 pub(crate) fn embed(
     stream: &mut [f32],
     tokens: &[u32],
-    parameters: &[f32],
+    weights: Weights<'_>,
     layout: &Layout,
     length: usize,
     first: usize,
 ) {
-    let embedding = at(parameters, &layout.embedding);
-    match &layout.positions {
-        Some(positions) => {
-            let width = stream.len() / tokens.len();
-            let positions = &at(parameters, positions)[first * width..];
-            elementwise::embed(stream, tokens, embedding, positions, length);
-        }
-        None => gather::gather(stream, tokens, embedding),
+    let width = stream.len() / tokens.len();
+    weights.gather(stream, tokens, &layout.embedding);
+    if let Some(positions) = &layout.positions {
+        elementwise::add_positions(stream, &weights.vector(positions)[first * width..], width, length);
     }
 }
 
@@ -87,7 +56,7 @@ pub(crate) fn embed(
 #[derive(Clone, Copy)]
 pub(crate) struct Block<'a> {
     pub config: &'a Config,
-    pub parameters: &'a [f32],
+    pub weights: Weights<'a>,
     pub places: &'a BlockPlaces,
     pub turns: Option<&'a Turns>,
 }
@@ -113,8 +82,8 @@ impl Block<'_> {
         input: &[f32],
     ) {
         let norm = &self.places.norm_1;
-        normalise(normed, scales, input, self.parameters, norm, self.config.epsilon);
-        project(projected, normed, self.parameters, &self.places.attention_in);
+        normalise(normed, scales, input, self.weights, norm, self.config.epsilon);
+        self.weights.project(projected, normed, &self.places.attention_in);
     }
 
     /// Takes queries, keys or values out of `projected`, head-major: adds their bias, then normalises and rotates them
@@ -130,13 +99,13 @@ impl Block<'_> {
         first: usize,
     ) {
         let bias = self.places.attention_in.bias.as_ref();
-        let bias = bias.map(|range| at(self.parameters, range));
+        let bias = bias.map(|range| self.weights.vector(range));
         let columns = part.columns(self.config);
         let weight = self.places.head_norms.as_ref().and_then(|norms| part.of(norms));
         match (weight, inputs) {
             (Some(weight), Some(inputs)) => {
                 split_heads(&mut inputs.values, projected, bias, columns, shape.length);
-                let weight = at(self.parameters, weight);
+                let weight = self.weights.vector(weight);
                 rms_norm(
                     heads,
                     &mut inputs.scales,
@@ -168,31 +137,31 @@ impl Block<'_> {
             activated,
             narrow,
         } = buffers;
-        let (parameters, places) = (self.parameters, self.places);
-        project(narrow, attended, parameters, &places.attention_out);
+        let (weights, places) = (self.weights, self.places);
+        weights.project(narrow, attended, &places.attention_out);
         self.add_residual(middle, input, narrow, &places.attention_out);
         normalise(
             normed_2,
             scales_2,
             middle,
-            parameters,
+            weights,
             &places.norm_2,
             self.config.epsilon,
         );
-        project(sums, normed_2, parameters, &places.mlp_in);
-        let bias = places.mlp_in.bias.as_ref().map(|range| at(parameters, range));
+        weights.project(sums, normed_2, &places.mlp_in);
+        let bias = places.mlp_in.bias.as_ref().map(|range| weights.vector(range));
         match (places.activation, bias) {
             (Activation::Gelu, Some(bias)) => elementwise::add_bias_gelu(sums, activated, bias),
             (_, bias) => add_bias_swiglu(sums, activated, bias, self.config.inner_width),
         }
-        project(narrow, activated, parameters, &places.mlp_out);
+        weights.project(narrow, activated, &places.mlp_out);
         self.add_residual(output, middle, narrow, &places.mlp_out);
     }
 
     /// output = residual + (sums + bias of the projection)
     fn add_residual(&self, output: &mut [f32], residual: &[f32], sums: &[f32], linear: &Linear) {
         match &linear.bias {
-            Some(bias) => elementwise::add_residual(output, residual, sums, at(self.parameters, bias)),
+            Some(bias) => elementwise::add_residual(output, residual, sums, self.weights.vector(bias)),
             None => gather::add(output, residual, sums),
         }
     }

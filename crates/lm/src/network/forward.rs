@@ -6,13 +6,14 @@ use super::block::{AfterAttention, Block, embed, normalise};
 use super::heads::{Part, merge_heads};
 use crate::config::Config;
 use crate::layout::Layout;
+use crate::weights::Weights;
 
 /// Runs `tokens` `[batch, length]`, each sequence from position 0, up to the input of the head, which is left in
 /// `final_normed`. Runs in the current pool.
 pub(crate) fn forward(
     config: &Config,
     layout: &Layout,
-    parameters: &[f32],
+    weights: Weights<'_>,
     tokens: &[u32],
     activations: &mut Activations,
 ) {
@@ -26,14 +27,14 @@ pub(crate) fn forward(
         scratch,
     } = activations;
     let (streams, kept) = (residual.len(), blocks.len());
-    embed(&mut residual[0], tokens, parameters, layout, shape.length, 0);
+    embed(&mut residual[0], tokens, weights, layout, shape.length, 0);
     for (index, places) in layout.blocks.iter().enumerate() {
         // Taken out to borrow two of the streams at once; without `keep` there are only two, used in turn.
         let input = std::mem::take(&mut residual[index % streams]);
         let output = &mut residual[(index + 1) % streams];
         let block = Block {
             config,
-            parameters,
+            weights,
             places,
             turns: turns.as_ref(),
         };
@@ -45,7 +46,7 @@ pub(crate) fn forward(
         final_normed,
         final_scales,
         last,
-        parameters,
+        weights,
         &layout.last_norm,
         config.epsilon,
     );

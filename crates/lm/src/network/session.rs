@@ -2,12 +2,11 @@
 
 use super::activations::{HeadInputs, Scratch, Shape, turns, turns_numbers};
 use super::attention::{HeadSize, attend_all};
-use super::block::{AfterAttention, Block, at, embed, normalise};
+use super::block::{AfterAttention, Block, embed, normalise};
 use super::heads::{Part, merge_heads};
 use crate::config::Config;
 use crate::kernels::norm::RowScale;
 use crate::kernels::rotary::Turns;
-use crate::kernels::{Matrix, Start, Work, multiply};
 use crate::model::Model;
 
 /// Tokens that go through the blocks together: a long prompt takes no more memory than this many. Not a rule for bits,
@@ -61,8 +60,7 @@ impl<'a> Session<'a> {
     /// Reads tokens (at least one, and no more than fit) and gives the logits after the last of them. Runs in the
     /// current pool.
     pub fn read(&mut self, tokens: &[u32]) -> Vec<f32> {
-        let (config, layout, parameters) =
-            (self.model.config(), self.model.layout(), self.model.parameters());
+        let (config, layout, weights) = (self.model.config(), self.model.layout(), self.model.weights());
         let mut last = Vec::new();
         for part in tokens.chunks(ROWS_AT_ONCE) {
             last = self.read_part(part);
@@ -72,20 +70,12 @@ impl<'a> Session<'a> {
             &mut normed,
             &mut [[0.0; 2]],
             &last,
-            parameters,
+            weights,
             &layout.last_norm,
             config.epsilon,
         );
         let mut logits = vec![0.0; config.vocabulary];
-        let head = at(parameters, &layout.head);
-        let head = Matrix::new(head, config.vocabulary, config.width).transposed();
-        multiply(
-            &mut logits,
-            Start::Zero,
-            Matrix::new(&normed, 1, config.width),
-            head,
-            Work::Shared,
-        );
+        weights.project(&mut logits, &normed, &layout.head_linear());
         logits
     }
 
@@ -97,7 +87,7 @@ impl<'a> Session<'a> {
         embed(
             &mut buffers.stream,
             tokens,
-            self.model.parameters(),
+            self.model.weights(),
             layout,
             rows,
             self.position,
@@ -113,7 +103,7 @@ impl<'a> Session<'a> {
         let config = self.model.config();
         let block = Block {
             config,
-            parameters: self.model.parameters(),
+            weights: self.model.weights(),
             places: &self.model.layout().blocks[index],
             turns: self.turns.as_ref(),
         };

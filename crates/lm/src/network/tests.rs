@@ -62,20 +62,20 @@ impl Case {
 
     /// Loss and gradients by the engine.
     fn engine(&self, thread_count: usize) -> (f64, Vec<f32>) {
-        let (layout, parameters) = (self.model.layout(), self.model.parameters());
+        let (layout, weights) = (self.model.layout(), self.model.weights());
         let mut activations = Activations::new(&self.config, self.shape, true);
         let mut buffers = BackwardBuffers::new(&self.config, self.shape);
         let mut gradients = vec![0.0; layout.total];
         let mut scores = vec![Score::default(); self.shape.rows()];
         let scale = 1.0 / self.shape.rows() as f32;
         threads::pool(thread_count).unwrap().install(|| {
-            forward(&self.config, layout, parameters, &self.tokens, &mut activations);
+            forward(&self.config, layout, weights, &self.tokens, &mut activations);
             score_rows_backward(
                 &mut scores,
                 &activations.final_normed,
                 &self.targets,
-                &parameters[layout.head.clone()],
-                self.config.width,
+                weights,
+                &layout.head_linear(),
                 scale,
                 buffers.final_gradient(),
                 &mut gradients[layout.head.clone()],
@@ -84,7 +84,7 @@ impl Case {
             backward(
                 &self.config,
                 layout,
-                parameters,
+                weights,
                 &self.tokens,
                 &activations,
                 &mut gradients,
@@ -213,9 +213,9 @@ fn logits(case: &Case, normed: &[f32]) -> Vec<Vec<f32>> {
 fn reads_the_same_in_parts(case: &Case, parts: &[std::ops::Range<usize>]) {
     let length = case.shape.length;
     let mut activations = Activations::new(&case.config, case.shape, true);
-    let (layout, parameters) = (case.model.layout(), case.model.parameters());
+    let (layout, weights) = (case.model.layout(), case.model.weights());
     threads::pool(3).unwrap().install(|| {
-        forward(&case.config, layout, parameters, &case.tokens, &mut activations);
+        forward(&case.config, layout, weights, &case.tokens, &mut activations);
         let expected = logits(case, &activations.final_normed);
         let mut one_by_one = Session::new(&case.model, length);
         for (position, &token) in case.tokens.iter().enumerate() {
@@ -259,9 +259,9 @@ fn a_sequence_has_the_same_bits_alone_and_among_others() {
         let together = Case::new(config, shape(5, 7));
         let run = |tokens: &[u32], shape: Shape| {
             let mut activations = Activations::new(&together.config, shape, false);
-            let (layout, parameters) = (together.model.layout(), together.model.parameters());
+            let (layout, weights) = (together.model.layout(), together.model.weights());
             threads::pool(2).unwrap().install(|| {
-                forward(&together.config, layout, parameters, tokens, &mut activations);
+                forward(&together.config, layout, weights, tokens, &mut activations);
             });
             activations.final_normed
         };
@@ -284,11 +284,11 @@ fn sharing_one_blocks_buffers_changes_no_bit() {
             .map(|config| Case::new(three(config), shape(2, 19))),
     );
     for case in cases {
-        let (layout, parameters) = (case.model.layout(), case.model.parameters());
+        let (layout, weights) = (case.model.layout(), case.model.weights());
         let run = |keep: bool| {
             let mut activations = Activations::new(&case.config, case.shape, keep);
             threads::pool(2).unwrap().install(|| {
-                forward(&case.config, layout, parameters, &case.tokens, &mut activations);
+                forward(&case.config, layout, weights, &case.tokens, &mut activations);
             });
             activations.final_normed
         };

@@ -1,7 +1,7 @@
 //! The serialised state of a training.
 //!
 //! A safetensors file with three flat tensors in the canonical order of the parameters (`parameters`, `first_moment`,
-//! `second_moment`) and metadata: `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
+//! `second_moment`) and metadata: `arithmetic`, `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
 //! order of the text follows from the seed and the step, so that no generator's state is kept.
 
 use std::collections::HashMap;
@@ -11,10 +11,12 @@ use safetensors::tensor::Dtype;
 
 use super::options::TrainOptions;
 use super::trainer::{Moments, Trainer};
+use crate::arithmetic::Arithmetic;
 use crate::config::Config;
 use crate::data::TrainingData;
 use crate::error::{Error, Result};
-use crate::model::{Model, Tensor};
+use crate::model::Model;
+use crate::tensor_file::FileTensor;
 use crate::{engine_version, tensor_file};
 
 const FORMAT: &str = "posthuman-checkpoint/1";
@@ -34,6 +36,7 @@ pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
         source,
     })?;
     let metadata = [
+        ("arithmetic", trainer.model.arithmetic().name().to_owned()),
         ("config", trainer.model.config().to_json()),
         ("data", hexadecimal(&trainer.data.digest())),
         ("engine", engine_version().to_owned()),
@@ -46,17 +49,16 @@ pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
         .map(|(key, value)| (*key, value.as_str()))
         .collect();
     let shape = [trainer.model.parameters().len()];
-    let values = [
+    let mut bytes = tensor_file::head(&metadata, &TENSORS.map(|name| FileTensor::f32(name, &shape)));
+    bytes.reserve_exact(TENSORS.len() * 4 * shape[0]);
+    for values in [
         trainer.model.parameters(),
         &trainer.moments.first,
         &trainer.moments.second,
-    ];
-    let tensors = TENSORS.into_iter().zip(values).map(|(name, values)| Tensor {
-        name,
-        shape: &shape,
-        values,
-    });
-    tensor_file::write(&metadata, tensors)
+    ] {
+        tensor_file::push_values(&mut bytes, values);
+    }
+    Ok(bytes)
 }
 
 pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
@@ -104,10 +106,13 @@ fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<S
     if step > options.steps {
         return Err(refusal(format!("is at step {step} of {}", options.steps)));
     }
+    // Checkpoints were f32 before they said so.
+    let arithmetic = metadata.get("arithmetic").map_or("f32", String::as_str);
     let count = config.parameter_count();
     let [parameters, first, second] = TENSORS.map(|name| numbers(file, name, count));
     Ok(Saved {
-        model: Model::from_parameters(config, parameters?)?,
+        model: Model::from_parameters(config, parameters?)?
+            .with_arithmetic(Arithmetic::named(arithmetic)?)?,
         options,
         moments: Moments {
             first: first?,

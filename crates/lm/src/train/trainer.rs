@@ -60,7 +60,8 @@ pub(super) struct Moments {
 }
 
 impl Trainer {
-    /// Begins a training of `model` on `data`.
+    /// Begins a training of `model` on `data`, in the model's arithmetic and with weights in f32 whatever they were stored
+    /// in.
     ///
     /// # Errors
     /// Options out of range, or data whose tokens are outside the model's vocabulary.
@@ -93,6 +94,7 @@ impl Trainer {
         moments: Moments,
         step: u64,
     ) -> Result<Self> {
+        let model = model.into_f32();
         let config = model.config();
         options.check(config)?;
         if data.highest_token() as usize >= config.vocabulary {
@@ -241,29 +243,21 @@ impl Trainer {
             logits,
             ..
         } = self;
-        let (config, layout, parameters) = (model.config(), model.layout(), model.parameters());
+        let (config, layout, weights) = (model.config(), model.layout(), model.weights());
         self.pool.install(|| {
-            forward(config, layout, parameters, inputs, activations);
+            forward(config, layout, weights, inputs, activations);
             score_rows_backward(
                 scores,
                 &activations.final_normed,
                 targets,
-                &parameters[layout.head.clone()],
-                config.width,
+                weights,
+                &layout.head_linear(),
                 scale,
                 buffers.final_gradient(),
                 &mut gradients[layout.head.clone()],
                 logits,
             );
-            backward(
-                config,
-                layout,
-                parameters,
-                inputs,
-                activations,
-                gradients,
-                buffers,
-            );
+            backward(config, layout, weights, inputs, activations, gradients, buffers);
         });
         self.scores.iter().map(|score| score.nats).sum()
     }

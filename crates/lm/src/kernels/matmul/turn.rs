@@ -28,7 +28,7 @@ pub(super) fn turned<N: Number>(values: &[N], stride: usize, count: usize) -> [[
             return unsafe { turned_avx512(values, stride, count) };
         }
         InstructionSet::Avx2 => {
-            // SAFETY: this machine has AVX2, and the rows were just checked to lie inside `values`.
+            // SAFETY: this machine has AVX2 and F16C, and the rows were just checked to lie inside `values`.
             #[allow(unsafe_code)]
             return unsafe { turned_avx2(values, stride, count) };
         }
@@ -68,7 +68,7 @@ pub(super) fn add_turned<N: Number>(
             return unsafe { add_turned_avx512(chains, factors, values, stride) };
         }
         InstructionSet::Avx2 => {
-            // SAFETY: this machine has AVX2 and FMA, and the rows were just checked to lie inside `values`.
+            // SAFETY: this machine has AVX2, FMA and F16C, and the rows were just checked to lie inside `values`.
             #[allow(unsafe_code)]
             return unsafe { add_turned_avx2(chains, factors, values, stride) };
         }
@@ -113,10 +113,10 @@ unsafe fn add_turned_avx512<N: Number>(
 /// As [`add_turned`], eight rows at a time.
 ///
 /// # Safety
-/// The machine has AVX2 and FMA, and `values` holds all of the rows.
+/// The machine has AVX2, FMA and F16C, and `values` holds all of the rows.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_turned_avx2<N: Number>(
     chains: &mut [f32; SIDE],
     factors: &[[f32; SIDE]],
@@ -141,10 +141,10 @@ unsafe fn add_turned_avx2<N: Number>(
 /// Some chains of eight rows each, beside each other.
 ///
 /// # Safety
-/// The machine has AVX2 and FMA, all of the rows may be read, and there are eight chains in each part.
+/// The machine has AVX2, FMA and F16C, all of the rows may be read, and there are eight chains in each part.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn add_eights<const PARTS: usize, N: Number>(
     mut chains: [&mut [f32]; PARTS],
     factors: &[[f32; SIDE]],
@@ -272,10 +272,10 @@ pub(in crate::kernels) fn turn_registers(
 /// As [`turned_avx512`], eight rows at a time.
 ///
 /// # Safety
-/// The machine has AVX2 and `values` holds all of the `count` rows.
+/// The machine has AVX2 and F16C, and `values` holds all of the `count` rows.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
-#[target_feature(enable = "avx2")]
+#[target_feature(enable = "avx2,f16c")]
 unsafe fn turned_avx2<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
     use std::arch::x86_64::*;
     let mut square = [[0.0; SIDE]; SIDE];

@@ -1,5 +1,40 @@
-//! Blocks of quantised numbers: their layouts, their values, and products with them.
+//! Quantised matrices: their blocks, their values, and products with them in whole numbers.
+//!
+//! Element (i, o) of a product of rows of activations with the rows of a matrix of blocks is, on every machine:
+//!
+//! 1. Every 32 consecutive activations of a row are quantised ([`activations`]): a scale of 16 bits, and whole numbers
+//!    from -127 to 127.
+//! 2. For every 32 consecutive k the products of whole numbers are summed exactly, in 32 bits. What a type subtracts
+//!    from all of its levels is subtracted here, and where 16 values share a whole scale, each half is multiplied by its
+//!    own.
+//! 3. The scale of those 32 is that of the weights times that of the activations, rounded once. A chain of fused
+//!    multiply-adds, begun at +0, goes over the groups of 32 in order: the sum times its scale, then, where the type has
+//!    a minimum, the minimum times the sum of the activations' values.
+//!
+//! Sums of whole numbers have no order, and the chain has one, so that rows, threads and instruction sets decide nothing.
+//! Formulas follow ggml (`quantize_row_q8_0`, `quantize_row_q8_1`, `ggml_vec_dot_*`); what ggml leaves to the compiler is
+//! fixed here. Types with blocks of 256 meet activations in groups of 32 here, and of 256 there: ours are rounded less.
 
+pub(crate) mod activations;
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 pub(crate) mod blocks;
+mod kind;
+mod panels;
+mod portable;
+mod product;
 #[cfg(test)]
-pub(crate) mod reference;
+mod reference;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub(crate) use panels::QuantisedMatrix;
+pub(crate) use product::multiply;
+pub(crate) use values::dequantise;
+
+/// Rows of a matrix that lie side by side in a panel.
+const LANES: usize = 16;
+/// Values of a row that are summed in whole numbers.
+const GROUP: usize = 32;

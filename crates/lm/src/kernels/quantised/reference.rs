@@ -1,199 +1,176 @@
-//! The plain form of products with quantised blocks, for kernels to be held against.
-//!
-//! A product of weights in blocks and of activations is done in whole numbers: activations are quantised to 8 bits in
-//! blocks of 32 first, the 32 products of a block are summed exactly, and only that sum is scaled. Formulas are those
-//! of `quantize_row_q8_0_ref`, `quantize_row_q8_1_ref` and `ggml_vec_dot_*_generic` in ggml. What ggml leaves to the
-//! compiler is fixed here: every product and sum of scaled numbers is rounded by itself, and blocks are added in order,
-//! begun at +0. The sums of whole numbers have no order to fix: 32 products of at most 128 × 128 fit 32 bits exactly.
+//! The plain form of products with quantised blocks, one operation after another, from the blocks as they are stored.
 
 use half::f16;
 
-use super::blocks::{Q4_0, Q4_1, Q8_0};
+use super::GROUP;
+use super::blocks::{Block, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+use crate::tensor_type::TensorType;
 
-/// Activations in 8 bits with the sum of their values, which a minimum of the weights is multiplied by.
-pub(crate) struct Q8_1 {
-    pub(crate) scale: f16,
-    /// The scale times the sum of the quants, from the scale before it was rounded to 16 bits.
-    pub(crate) sum: f16,
-    pub(crate) quants: [i8; 32],
+/// 32 activations in 8 bits.
+pub(crate) struct Quantised {
+    pub(crate) factor: f32,
+    /// Sum of the values, rounded to 16 bits.
+    pub(crate) sum: f32,
+    pub(crate) levels: [i32; GROUP],
 }
 
-/// The scale of 32 values, and the values as whole numbers from −127 to 127, rounded half away from zero.
-fn quantise(values: &[f32]) -> (f32, [i8; 32]) {
-    let largest = values
-        .iter()
-        .fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let scale = largest / 127.0;
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    (
-        scale,
-        std::array::from_fn(|index| (values[index] * inverse).round() as i8),
-    )
-}
-
-/// Quantises activations; their number is a multiple of 32.
-pub(crate) fn quantise_q8_0(values: &[f32]) -> Vec<Q8_0> {
-    let block = |values: &[f32]| {
-        let (scale, quants) = quantise(values);
-        Q8_0 {
-            scale: f16::from_f32(scale),
-            quants,
+impl Quantised {
+    pub(crate) fn new(values: &[f32]) -> Self {
+        let largest = values
+            .iter()
+            .fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let inverse = 127.0 / largest;
+        let levels: [i32; GROUP] = std::array::from_fn(|index| {
+            if inverse.is_finite() {
+                (values[index] * inverse).round_ties_even() as i32
+            } else {
+                0
+            }
+        });
+        let (factor, count) = (largest / 127.0, levels.iter().sum::<i32>());
+        Self {
+            factor: f16::from_f32(factor).to_f32(),
+            sum: f16::from_f32(factor * count as f32).to_f32(),
+            levels,
         }
-    };
-    values.chunks_exact(32).map(block).collect()
+    }
+
+    fn count(&self) -> i32 {
+        self.levels.iter().sum()
+    }
 }
 
-/// Quantises activations with their sums; their number is a multiple of 32.
-pub(crate) fn quantise_q8_1(values: &[f32]) -> Vec<Q8_1> {
-    let block = |values: &[f32]| {
-        let (scale, quants) = quantise(values);
-        let sum: i32 = quants.iter().map(|&quant| i32::from(quant)).sum();
-        Q8_1 {
-            scale: f16::from_f32(scale),
-            sum: f16::from_f32(sum as f32 * scale),
-            quants,
+/// What 32 values of weights are: levels, a factor, and what is multiplied by the sum of the activations.
+struct Group {
+    levels: [i32; GROUP],
+    factor: f32,
+    minimum: Option<f32>,
+    /// Whether the sum of the activations is that of their levels, and not the one rounded to 16 bits.
+    exact: bool,
+}
+
+/// The product of a row of blocks with as many activations.
+pub(crate) fn product(kind: TensorType, blocks: &[u8], activations: &[f32]) -> f32 {
+    let groups = match kind {
+        TensorType::Q4_0 => groups::<Q4_0>(blocks, |block| {
+            vec![plain(nibbles(&block.quants, -8), block.scale)]
+        }),
+        TensorType::Q4_1 => groups::<Q4_1>(blocks, |block| {
+            vec![with_minimum(
+                nibbles(&block.quants, 0),
+                block.scale,
+                block.minimum,
+            )]
+        }),
+        TensorType::Q5_0 => groups::<Q5_0>(blocks, |block| {
+            vec![plain(
+                fives(nibbles(&block.quants, 0), |index| block.high >> index, -16),
+                block.scale,
+            )]
+        }),
+        TensorType::Q5_1 => groups::<Q5_1>(blocks, |block| {
+            let levels = fives(nibbles(&block.quants, 0), |index| block.high >> index, 0);
+            vec![with_minimum(levels, block.scale, block.minimum)]
+        }),
+        TensorType::Q8_0 => groups::<Q8_0>(blocks, |block| {
+            vec![plain(block.quants.map(i32::from), block.scale)]
+        }),
+        TensorType::Q4_K => groups::<Q4K>(blocks, |block| {
+            let group = |group: usize| {
+                let levels = halves_of_pairs(&block.quants, group);
+                stepped(levels, block.scale, block.minimum, block.groups.group(group))
+            };
+            (0..8).map(group).collect()
+        }),
+        TensorType::Q5_K => groups::<Q5K>(blocks, |block| {
+            let group = |group: usize| {
+                let levels = halves_of_pairs(&block.quants, group);
+                let levels = fives(levels, |index| u32::from(block.high[index] >> group), 0);
+                stepped(levels, block.scale, block.minimum, block.groups.group(group))
+            };
+            (0..8).map(group).collect()
+        }),
+        TensorType::Q6_K => groups::<Q6K>(blocks, |block| (0..8).map(|group| sixes(block, group)).collect()),
+        TensorType::F32 | TensorType::F16 | TensorType::BF16 => unreachable!("blocks"),
+    };
+    let mut total = 0.0_f32;
+    for (group, values) in groups.iter().zip(activations.chunks(GROUP)) {
+        let activation = Quantised::new(values);
+        let pairs = group.levels.iter().zip(&activation.levels);
+        let whole: i32 = pairs.map(|(one, other)| one * other).sum();
+        total = (whole as f32).mul_add(group.factor * activation.factor, total);
+        if let Some(minimum) = group.minimum {
+            let sum = if group.exact {
+                activation.factor * activation.count() as f32
+            } else {
+                activation.sum
+            };
+            total = minimum.mul_add(sum, total);
         }
-    };
-    values.chunks_exact(32).map(block).collect()
+    }
+    total
 }
 
-/// The exact sum of products of 32 packed numbers of 4 bits, less an offset, with 32 of 8 bits.
-fn products(packed: &[u8; 16], offset: i32, quants: &[i8; 32]) -> i32 {
-    let halves = packed.iter().enumerate().map(|(index, &byte)| {
-        let (low, high) = (i32::from(byte & 15) - offset, i32::from(byte >> 4) - offset);
-        low * i32::from(quants[index]) + high * i32::from(quants[index + 16])
+fn groups<B: Block>(bytes: &[u8], split: impl Fn(&B) -> Vec<Group>) -> Vec<Group> {
+    let blocks = bytes.chunks_exact(B::BYTES).map(B::read);
+    blocks.flat_map(|block| split(&block)).collect()
+}
+
+fn plain(levels: [i32; GROUP], scale: f16) -> Group {
+    Group {
+        levels,
+        factor: scale.to_f32(),
+        minimum: None,
+        exact: false,
+    }
+}
+
+fn with_minimum(levels: [i32; GROUP], scale: f16, minimum: f16) -> Group {
+    Group {
+        minimum: Some(minimum.to_f32()),
+        ..plain(levels, scale)
+    }
+}
+
+fn stepped(levels: [i32; GROUP], scale: f16, minimum: f16, (step, least): (u8, u8)) -> Group {
+    Group {
+        levels,
+        factor: scale.to_f32() * f32::from(step),
+        minimum: Some(-(minimum.to_f32() * f32::from(least))),
+        exact: true,
+    }
+}
+
+fn nibbles(bytes: &[u8; 16], offset: i32) -> [i32; GROUP] {
+    std::array::from_fn(|index| {
+        let byte = bytes[index % 16];
+        i32::from(if index < 16 { byte & 15 } else { byte >> 4 }) + offset
+    })
+}
+
+fn halves_of_pairs(bytes: &[u8; 128], group: usize) -> [i32; GROUP] {
+    std::array::from_fn(|index| {
+        let byte = bytes[group / 2 * GROUP + index];
+        i32::from(if group.is_multiple_of(2) {
+            byte & 15
+        } else {
+            byte >> 4
+        })
+    })
+}
+
+fn fives(levels: [i32; GROUP], fifth: impl Fn(usize) -> u32, offset: i32) -> [i32; GROUP] {
+    std::array::from_fn(|index| levels[index] + 16 * (fifth(index) & 1) as i32 + offset)
+}
+
+/// Each half of the levels times its own step.
+fn sixes(block: &Q6K, group: usize) -> Group {
+    let levels = std::array::from_fn(|index| {
+        let index = group * GROUP + index;
+        let (half, run, place) = (index / 128, index % 128 / 32, index % 32);
+        let low = block.low[half * 64 + run % 2 * 32 + place] >> (run / 2 * 4) & 15;
+        let high = block.high[half * 32 + place] >> (run * 2) & 3;
+        (i32::from(low | high << 4) - 32) * i32::from(block.groups[index / 16])
     });
-    halves.sum()
-}
-
-/// `Σ (sum × scale of the weights) × scale of the activations`.
-pub(crate) fn dot_q4_0(weights: &[Q4_0], activations: &[Q8_0]) -> f32 {
-    let blocks = weights.iter().zip(activations);
-    blocks.fold(0.0, |total, (weights, activations)| {
-        let sum = products(&weights.quants, 8, &activations.quants) as f32;
-        total + sum * weights.scale.to_f32() * activations.scale.to_f32()
-    })
-}
-
-/// `Σ (product of the scales) × sum + minimum of the weights × sum of the activations`.
-pub(crate) fn dot_q4_1(weights: &[Q4_1], activations: &[Q8_1]) -> f32 {
-    let blocks = weights.iter().zip(activations);
-    blocks.fold(0.0, |total, (weights, activations)| {
-        let sum = products(&weights.quants, 0, &activations.quants) as f32;
-        let scaled = weights.scale.to_f32() * activations.scale.to_f32() * sum;
-        total + (scaled + weights.minimum.to_f32() * activations.sum.to_f32())
-    })
-}
-
-/// `Σ sum × (product of the scales)`.
-pub(crate) fn dot_q8_0(weights: &[Q8_0], activations: &[Q8_0]) -> f32 {
-    let blocks = weights.iter().zip(activations);
-    blocks.fold(0.0, |total, (weights, activations)| {
-        let pairs = weights.quants.iter().zip(&activations.quants);
-        let sum: i32 = pairs
-            .map(|(&one, &other)| i32::from(one) * i32::from(other))
-            .sum();
-        total + sum as f32 * (weights.scale.to_f32() * activations.scale.to_f32())
-    })
-}
-
-mod tests {
-    use serde_json::Value;
-
-    use super::*;
-    use crate::kernels::quantised::blocks::Block;
-
-    fn fixture() -> Value {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/gguf/products.json");
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-    }
-
-    fn bytes(hexadecimal: &Value) -> Vec<u8> {
-        let digits = hexadecimal.as_str().unwrap();
-        (0..digits.len())
-            .step_by(2)
-            .map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap())
-            .collect()
-    }
-
-    fn floats(bits: &Value) -> Vec<f32> {
-        bits.as_array()
-            .unwrap()
-            .iter()
-            .map(|bits| f32::from_bits(bits.as_u64().unwrap() as u32))
-            .collect()
-    }
-
-    fn read<B: Block>(bytes: &[u8]) -> Vec<B> {
-        bytes.chunks_exact(B::BYTES).map(B::read).collect()
-    }
-
-    #[test]
-    fn activations_are_quantised_as_in_ggml() {
-        let fixture = fixture();
-        let activations = floats(&fixture["activations"]);
-        let with_sums = quantise_q8_1(&activations);
-        let stored: Vec<u8> = quantise_q8_0(&activations)
-            .iter()
-            .flat_map(|block| {
-                block
-                    .scale
-                    .to_le_bytes()
-                    .into_iter()
-                    .chain(block.quants.map(|quant| quant as u8))
-            })
-            .collect();
-        assert_eq!(stored, bytes(&fixture["q8_0"]));
-        let stored: Vec<u8> = with_sums
-            .iter()
-            .flat_map(|block| {
-                let scales = [block.scale.to_le_bytes(), block.sum.to_le_bytes()];
-                scales
-                    .concat()
-                    .into_iter()
-                    .chain(block.quants.map(|quant| quant as u8))
-            })
-            .collect();
-        assert_eq!(stored, bytes(&fixture["q8_1"]));
-    }
-
-    /// One block has one sum and no order, so that its bits are ggml's; over a row compilers order sums differently.
-    fn compare(name: &str, fused: bool, row: f32, block: impl Fn(usize) -> f32) {
-        let fixture = &fixture()["products"][name];
-        let expected = floats(&fixture["blocks"]);
-        for (index, &expected) in expected.iter().enumerate() {
-            let ours = block(index);
-            // ggml's build may fuse the minimum's product with its sum: one rounding less.
-            let near = fused && (ours - expected).abs() <= 4.0 * f32::EPSILON * expected.abs().max(1.0);
-            assert!(
-                ours.to_bits() == expected.to_bits() || near,
-                "{name} {index}: {ours} {expected}"
-            );
-        }
-        let expected = f32::from_bits(fixture["row"].as_u64().unwrap() as u32);
-        assert!(
-            (row - expected).abs() <= 1e-6 * expected.abs(),
-            "{name}: {row} {expected}"
-        );
-    }
-
-    #[test]
-    fn products_are_those_of_ggml() {
-        let fixture = fixture();
-        let activations = floats(&fixture["activations"]);
-        let (plain, with_sums) = (quantise_q8_0(&activations), quantise_q8_1(&activations));
-        let weights = |name: &str| bytes(&fixture["products"][name]["weights"]);
-        let q4_0 = read::<Q4_0>(&weights("q4_0"));
-        compare("q4_0", false, dot_q4_0(&q4_0, &plain), |at| {
-            dot_q4_0(&q4_0[at..=at], &plain[at..=at])
-        });
-        let q4_1 = read::<Q4_1>(&weights("q4_1"));
-        compare("q4_1", true, dot_q4_1(&q4_1, &with_sums), |at| {
-            dot_q4_1(&q4_1[at..=at], &with_sums[at..=at])
-        });
-        let q8_0 = read::<Q8_0>(&weights("q8_0"));
-        compare("q8_0", false, dot_q8_0(&q8_0, &plain), |at| {
-            dot_q8_0(&q8_0[at..=at], &plain[at..=at])
-        });
-    }
+    plain(levels, block.scale)
 }

@@ -9,7 +9,7 @@ use super::{Case, reads_the_same_in_parts, shape};
 use crate::config::Config;
 use crate::kernels::{Matrix, Start, Work, multiply};
 use crate::model::Model;
-use crate::network::{Activations, forward};
+use crate::network::{Activations, Session, forward};
 use crate::threads;
 
 const TENSORS: &[u8] = include_bytes!("../../../tests/fixtures/families.safetensors");
@@ -74,7 +74,9 @@ fn each(check: impl Fn(&str, &Case, &Value, &SafeTensors<'_>)) {
         let config = Config::from_json(entry["config"].to_string().as_bytes()).unwrap();
         let weights = file(&tensors, &format!("{name}/weight/"));
         let case = Case {
-            model: Model::from_safetensors(config.clone(), &weights).unwrap(),
+            model: Model::from_safetensors(config.clone(), &weights)
+                .unwrap()
+                .into_f32(),
             config,
             shape: shape(2, 12),
             tokens: tokens("tokens"),
@@ -92,14 +94,14 @@ fn largest(values: &[f32]) -> f32 {
 fn logits_are_those_of_transformers() {
     each(|name, case, _, tensors| {
         let expected = floats(&tensors.tensor(&format!("{name}/logits")).unwrap());
-        let (layout, parameters) = (case.model.layout(), case.model.parameters());
+        let (layout, weights) = (case.model.layout(), case.model.weights());
         let mut activations = Activations::new(&case.config, case.shape, false);
         let mut logits = vec![0.0; expected.len()];
         threads::pool(2).unwrap().install(|| {
-            forward(&case.config, layout, parameters, &case.tokens, &mut activations);
+            forward(&case.config, layout, weights, &case.tokens, &mut activations);
             let normed = Matrix::new(&activations.final_normed, 24, case.config.width);
             let head = Matrix::new(
-                &parameters[layout.head.clone()],
+                weights.vector(&layout.head),
                 case.config.vocabulary,
                 case.config.width,
             );
@@ -162,4 +164,23 @@ fn a_written_model_reads_back_the_same() {
         let again = Model::from_safetensors(config, &case.model.to_safetensors().unwrap()).unwrap();
         assert_eq!(again.parameters(), case.model.parameters(), "{name}");
     });
+}
+
+/// Numbers of 16 bits are what they are in 32: a model that is held in half the bytes gives the same bits.
+#[test]
+fn a_model_held_in_bf16_gives_the_bits_of_its_numbers_in_f32() {
+    let (json, tensors) = fixture();
+    each(|name, case, entry, _| {
+        let config = Config::from_json(entry["config"].to_string().as_bytes()).unwrap();
+        let weights = file(&tensors, &format!("{name}/weight/"));
+        let held = Model::from_safetensors(config, &weights).unwrap();
+        assert_eq!(held.parameter_bytes() * 2, case.model.parameter_bytes(), "{name}");
+        threads::pool(2).unwrap().install(|| {
+            let (mut one, mut other) = (Session::new(&held, 12), Session::new(&case.model, 12));
+            for part in [&case.tokens[..5], &case.tokens[5..6], &case.tokens[6..12]] {
+                assert_eq!(one.read(part), other.read(part), "{name}");
+            }
+        });
+    });
+    assert!(json["models"].as_array().unwrap().len() > 10);
 }

@@ -3,6 +3,7 @@
 mod blocks;
 mod hostile;
 mod models;
+mod native;
 mod tokenizers;
 mod writer;
 

@@ -1,6 +1,6 @@
 //! A small writer of GGUF files, and the round trip through it.
 
-use posthuman_lm::{GgufFile, GgufType, GgufValue};
+use posthuman_lm::{GgufFile, GgufValue, TensorType};
 use proptest::prelude::*;
 
 /// A value as tests make it; whole numbers are written with 64 bits.
@@ -118,11 +118,11 @@ pub(super) fn parts(bytes: &[u8]) -> (Vec<(String, Owned)>, Vec<Stored>) {
     (keys.collect(), tensors.collect())
 }
 
-fn number(kind: GgufType) -> u32 {
+fn number(kind: TensorType) -> u32 {
     match kind {
-        GgufType::F32 => 0,
-        GgufType::F16 => 1,
-        GgufType::BF16 => 30,
+        TensorType::F32 => 0,
+        TensorType::F16 => 1,
+        TensorType::BF16 => 30,
         other => unreachable!("{other} is not written again"),
     }
 }

@@ -9,7 +9,7 @@
     non_camel_case_types,
     reason = "the names of the format, which its users know"
 )]
-pub enum GgufType {
+pub enum TensorType {
     /// 32-bit numbers.
     F32,
     /// 16-bit numbers of IEEE 754.
@@ -80,9 +80,9 @@ const NAMES: [&str; 42] = [
     "Q1_0",
 ];
 
-impl GgufType {
+impl TensorType {
     /// The type with this number in a file, or what is wrong with it.
-    pub(super) fn from_id(id: u32) -> std::result::Result<Self, String> {
+    pub(crate) fn from_id(id: u32) -> std::result::Result<Self, String> {
         Ok(match id {
             0 => Self::F32,
             1 => Self::F16,
@@ -105,6 +105,24 @@ impl GgufType {
         })
     }
 
+    /// The type with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        const ALL: [TensorType; 11] = [
+            TensorType::F32,
+            TensorType::F16,
+            TensorType::BF16,
+            TensorType::Q4_0,
+            TensorType::Q4_1,
+            TensorType::Q5_0,
+            TensorType::Q5_1,
+            TensorType::Q8_0,
+            TensorType::Q4_K,
+            TensorType::Q5_K,
+            TensorType::Q6_K,
+        ];
+        ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name in `ggml`.
     pub fn name(self) -> &'static str {
         match self {
@@ -122,6 +140,11 @@ impl GgufType {
         }
     }
 
+    /// Whether values are in blocks that share scales.
+    pub fn is_quantised(self) -> bool {
+        self.block_length() > 1
+    }
+
     /// Values in a block.
     pub fn block_length(self) -> usize {
         match self {
@@ -129,6 +152,11 @@ impl GgufType {
             Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
             Self::Q4_K | Self::Q5_K | Self::Q6_K => 256,
         }
+    }
+
+    /// Bytes of so many values, in whole blocks.
+    pub(crate) fn bytes_of(self, values: usize) -> u64 {
+        (values / self.block_length() * self.block_bytes()) as u64
     }
 
     /// Bytes of a block.
@@ -148,7 +176,7 @@ impl GgufType {
     }
 }
 
-impl std::fmt::Display for GgufType {
+impl std::fmt::Display for TensorType {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
     }

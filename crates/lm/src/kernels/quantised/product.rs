@@ -1,0 +1,144 @@
+//! Products of rows of activations with quantised matrices.
+
+use rayon::prelude::*;
+
+use super::LANES;
+use super::activations::{Activations, Row};
+use super::blocks::{Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+use super::kind::Kind;
+use super::panels::QuantisedMatrix;
+use super::portable;
+use crate::kernels::Work;
+use crate::kernels::instructions::InstructionSet;
+use crate::kernels::matmul::Target;
+use crate::tensor_type::TensorType;
+
+/// Rows of activations that go through a panel together.
+const ROWS: usize = 4;
+/// Multiplications below which a product is not worth several threads.
+const WORTH_THREADS: usize = 1 << 17;
+/// Tasks for each thread, where there are many rows.
+const TASKS: usize = 4;
+
+/// Stores the products of all rows of activations with all rows of a matrix: number o of row i goes to column
+/// `column + o` of row i of `target` `[rows, stride]`.
+pub(crate) fn multiply(
+    target: &mut [f32],
+    stride: usize,
+    column: usize,
+    activations: &Activations,
+    matrix: &QuantisedMatrix,
+    work: Work,
+) {
+    let rows = activations.rows();
+    assert!(
+        matrix.columns() == activations.columns() && column + matrix.rows() <= stride,
+        "a product of {} activations with {matrix:?} from column {column} of {stride} on",
+        activations.columns()
+    );
+    assert_eq!(
+        target.len(),
+        rows * stride,
+        "a product into a target of another size"
+    );
+    let product = Product {
+        target: Target(target.as_mut_ptr()),
+        stride,
+        column,
+        activations,
+        matrix,
+        run: run_of(matrix.kind()),
+    };
+    let panels = matrix.rows().div_ceil(LANES);
+    let tasks = match work {
+        Work::Shared if rows * matrix.rows() * matrix.columns() >= WORTH_THREADS => {
+            // A single row waits for memory, which gives long pieces fastest.
+            rayon::current_num_threads() * if rows == 1 { 1 } else { TASKS }
+        }
+        _ => 1,
+    };
+    if tasks == 1 {
+        product.task(0, panels);
+    } else {
+        let size = panels.div_ceil(tasks);
+        (0..panels.div_ceil(size))
+            .into_par_iter()
+            .for_each(|index| product.task(index * size, panels.min((index + 1) * size)));
+    }
+}
+
+struct Product<'a> {
+    target: Target,
+    stride: usize,
+    column: usize,
+    activations: &'a Activations,
+    matrix: &'a QuantisedMatrix,
+    run: Run,
+}
+
+/// The products of up to [`ROWS`] rows with a panel, stored row after row by the closure.
+type Run = fn(&[u8], &[Row<'_>], &mut dyn FnMut(usize, &[f32; LANES]));
+
+impl Product<'_> {
+    fn task(&self, first: usize, end: usize) {
+        let rows = self.activations.rows();
+        for index in first..end {
+            let panel = self.matrix.panel(index);
+            let lanes = LANES.min(self.matrix.rows() - index * LANES);
+            for row in (0..rows).step_by(ROWS) {
+                let count = ROWS.min(rows - row);
+                let these: [Row<'_>; ROWS] =
+                    std::array::from_fn(|place| self.activations.row(row + place.min(count - 1)));
+                (self.run)(panel, &these[..count], &mut |place, sums| {
+                    self.store(row + place, index * LANES, &sums[..lanes]);
+                });
+            }
+        }
+    }
+
+    #[allow(unsafe_code)]
+    fn store(&self, row: usize, lane: usize, sums: &[f32]) {
+        let offset = row * self.stride + self.column + lane;
+        // SAFETY: `multiply` checked that these columns lie inside the target, which it borrows alone, and a panel's
+        // columns are those of one task.
+        unsafe { std::slice::from_raw_parts_mut(self.target.0.add(offset), sums.len()) }
+            .copy_from_slice(sums);
+    }
+}
+
+/// The code for a type of blocks.
+fn run_of(kind: TensorType) -> Run {
+    match kind {
+        TensorType::Q4_0 => run::<Q4_0>,
+        TensorType::Q4_1 => run::<Q4_1>,
+        TensorType::Q5_0 => run::<Q5_0>,
+        TensorType::Q5_1 => run::<Q5_1>,
+        TensorType::Q8_0 => run::<Q8_0>,
+        TensorType::Q4_K => run::<Q4K>,
+        TensorType::Q5_K => run::<Q5K>,
+        TensorType::Q6_K => run::<Q6K>,
+        TensorType::F32 | TensorType::F16 | TensorType::BF16 => unreachable!("a matrix of blocks has blocks"),
+    }
+}
+
+fn run<K: Kind>(panel: &[u8], rows: &[Row<'_>], store: &mut dyn FnMut(usize, &[f32; LANES])) {
+    #[cfg(target_arch = "x86_64")]
+    if InstructionSet::current() >= InstructionSet::Avx2 {
+        #[allow(unsafe_code)]
+        if let &[a, b, c, d] = rows {
+            // SAFETY: this machine has the instructions of AVX2 and of what comes with it.
+            let sums = unsafe { super::avx2::rows::<K, ROWS>(panel, [a, b, c, d]) };
+            sums.iter().enumerate().for_each(|(row, sums)| store(row, sums));
+        } else {
+            for (index, &row) in rows.iter().enumerate() {
+                // SAFETY: as above.
+                let sums = unsafe { super::avx2::row::<K>(panel, row) };
+                store(index, &sums);
+            }
+        }
+        return;
+    }
+    for (index, &row) in rows.iter().enumerate() {
+        store(index, &portable::row::<K>(panel, row));
+    }
+}
