@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 use posthuman_types::{
-    Amount, Architecture, EvaluateParameters, InferParameters, Publication, TrainParameters,
+    Amount, Architecture, EvaluateParameters, InferParameters, Precision, Publication, TrainParameters,
 };
 
 use crate::files::contracts;
@@ -69,6 +69,7 @@ pub fn tiny_child(name: &str) -> TrainParameters {
         clip: 1.0,
         evaluate_every: 0,
         seed: 1,
+        precision: Precision::F32,
     }
 }
 
@@ -82,6 +83,7 @@ pub fn greedy() -> InferParameters {
         stop: Vec::new(),
         seed: 1,
         chat: false,
+        precision: Precision::F32,
     }
 }
 
@@ -90,5 +92,6 @@ pub fn scoring() -> EvaluateParameters {
     EvaluateParameters {
         bootstrap_samples: 100,
         seed: 1,
+        precision: Precision::F32,
     }
 }

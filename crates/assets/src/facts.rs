@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use posthuman_types::ArchitectureFacts;
 use posthuman_types::api::Allowances;
 use posthuman_types::{Address, Amount, B256, Commitment, Did, Digest, JobId, Operation};
 use serde::de::DeserializeOwned;
@@ -39,7 +40,7 @@ pub struct ModelFacts {
     pub commitment: Commitment,
     /// Keccak-256 of its `tokenizer.json`.
     pub tokenizer: Digest,
-    /// Engine that made or imported it.
+    /// Engine that made or imported it. One that computes in bf16 marks a model that was trained so.
     pub engine: String,
     /// What one order allows.
     pub allowances: Allowances,
@@ -80,27 +81,6 @@ pub struct OperationFacts {
     pub operation: Operation,
     /// Engine that runs it.
     pub engine: String,
-}
-
-/// Shape of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchitectureFacts {
-    /// As `model_type` of a `config.json` names it: `gpt2`, `llama`, `mistral`, `qwen2`, `qwen3`.
-    pub family: String,
-    /// Transformer blocks.
-    pub layers: u32,
-    /// Attention heads per block.
-    pub heads: u32,
-    /// Width of the residual stream.
-    pub width: u32,
-    /// Longest sequence, in tokens.
-    pub context: u32,
-    /// Entries of the vocabulary.
-    pub vocabulary: u32,
-    /// Number of weights.
-    pub parameters: u64,
-    /// Number format of the weights: `f32`.
-    pub precision: String,
 }
 
 /// Where a model comes from.
@@ -245,6 +225,19 @@ impl ModelFacts {
             "architecture",
             "every size is above 0",
         )?;
+        rule(
+            !shape.precision.is_empty(),
+            "architecture.precision",
+            "it says how weights are stored",
+        )?;
+        if let Some(details) = &shape.details {
+            let sizes = [details.key_value_heads, details.head_width, details.inner_width];
+            rule(
+                !sizes.contains(&0),
+                "architecture.details",
+                "every size is above 0",
+            )?;
+        }
         let bps = self.parent_share_bps;
         rule(
             bps <= WHOLE_BPS,

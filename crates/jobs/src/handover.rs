@@ -3,13 +3,17 @@
 //! The launcher copies sealed chunks in both directions and opens none of them. The layout is private to one binary,
 //! which is both ends; its magic number refuses any other.
 
+mod sealed;
+
 use std::io::{self, Read, Write};
 
 use posthuman_types::ObjectId;
 use zeroize::Zeroizing;
 
 use crate::vault::Secret;
-use crate::vault::seal::{CHUNK_BYTES, ChunkCipher, Place, SEAL_OVERHEAD};
+use crate::vault::seal::{CHUNK_BYTES, SEAL_OVERHEAD};
+
+pub(crate) use sealed::{OpeningReader, SealingWriter};
 
 const MAGIC: [u8; 4] = *b"PHK1";
 const KEYS_BYTES: usize = 4 + 3 * 49 + 2 * 32;
@@ -144,99 +148,6 @@ impl Frame {
     }
 }
 
-/// Opens one object out of a stream of frames.
-pub(crate) struct OpeningReader<'stream, R> {
-    stream: &'stream mut R,
-    slot: u32,
-    object: ObjectId,
-    cipher: ChunkCipher,
-    next: u64,
-    complete: bool,
-}
-
-impl<'stream, R: Read> OpeningReader<'stream, R> {
-    pub(crate) fn new(stream: &'stream mut R, slot: u32, key: &Key) -> Self {
-        let cipher = ChunkCipher::new(&key.key);
-        Self {
-            stream,
-            slot,
-            object: key.object,
-            cipher,
-            next: 0,
-            complete: false,
-        }
-    }
-
-    /// The next chunk of plaintext; nothing after the last.
-    ///
-    /// # Errors
-    /// `InvalidData` for a chunk that does not belong here, `UnexpectedEof` for a stream that ends early.
-    pub(crate) fn next_chunk(&mut self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        if self.complete {
-            return Ok(None);
-        }
-        let frame = Frame::read(self.stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let place = Place {
-            object: self.object,
-            index: self.next,
-            last: frame.last,
-        };
-        let opened = self.cipher.open(place, &frame.sealed);
-        if frame.slot != self.slot {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        self.next += 1;
-        self.complete = frame.last;
-        opened
-            .map(Some)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-
-    /// The whole object.
-    pub(crate) fn read_all(mut self) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut all = Zeroizing::new(Vec::new());
-        while let Some(chunk) = self.next_chunk()? {
-            // Growing by hand, so that what is left behind is wiped.
-            if all.capacity() - all.len() < chunk.len() {
-                let mut larger = Zeroizing::new(Vec::with_capacity(all.len() * 2 + chunk.len()));
-                larger.extend_from_slice(&all);
-                all = larger;
-            }
-            all.extend_from_slice(&chunk);
-        }
-        Ok(all)
-    }
-}
-
-/// Seals an object into a stream of frames.
-pub(crate) fn write_sealed(
-    to: &mut impl Write,
-    slot: u32,
-    step: u32,
-    key: &Key,
-    plaintext: &[u8],
-) -> io::Result<()> {
-    let cipher = ChunkCipher::new(&key.key);
-    let count = plaintext.len().div_ceil(CHUNK_BYTES).max(1);
-    for index in 0..count {
-        let end = ((index + 1) * CHUNK_BYTES).min(plaintext.len());
-        let place = Place {
-            object: key.object,
-            index: index as u64,
-            last: index + 1 == count,
-        };
-        let sealed = cipher.seal(place, &plaintext[index * CHUNK_BYTES..end]);
-        Frame {
-            slot,
-            step,
-            last: place.last,
-            sealed,
-        }
-        .write(to)?;
-    }
-    to.flush()
-}
-
 fn take<const N: usize>(rest: &mut &[u8]) -> [u8; N] {
     let (head, tail) = rest
         .split_first_chunk()
@@ -278,29 +189,5 @@ mod tests {
         );
         bytes[0] ^= 1;
         assert!(JobKeys::read(&mut bytes.as_slice()).is_err());
-    }
-
-    #[test]
-    fn a_sealed_stream_opens_and_a_disturbed_one_does_not() {
-        let plaintext: Vec<u8> = (0..CHUNK_BYTES + 77).map(|index| index as u8).collect();
-        let mut stream = Vec::new();
-        write_sealed(&mut stream, 3, 10, &key(1), &plaintext).unwrap();
-        let open = |stream: &[u8], slot, key: &Key| OpeningReader::new(&mut &*stream, slot, key).read_all();
-        assert_eq!(*open(&stream, 3, &key(1)).unwrap(), plaintext);
-        assert!(open(&stream, 2, &key(1)).is_err());
-        assert!(open(&stream, 3, &key(2)).is_err());
-        assert!(open(&stream[..stream.len() - 1], 3, &key(1)).is_err());
-        let frame = 13 + CHUNK_BYTES + SEAL_OVERHEAD;
-        assert!(
-            open(&stream[..frame], 3, &key(1)).is_err(),
-            "the last chunk is missing"
-        );
-        assert!(
-            open(&stream[frame..], 3, &key(1)).is_err(),
-            "the first chunk is missing"
-        );
-        let mut long = stream;
-        long[9..13].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(open(&long, 3, &key(1)).is_err());
     }
 }

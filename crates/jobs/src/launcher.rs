@@ -5,7 +5,7 @@
 //! as long as the worker matters: the kernel kills the worker with it. [`crate::engine::local`] puts an asynchronous
 //! face on it.
 
-mod directory;
+pub(crate) mod directory;
 mod drain;
 mod feed;
 mod outcome;

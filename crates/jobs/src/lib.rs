@@ -11,6 +11,7 @@ pub mod error;
 mod handover;
 mod launcher;
 pub mod machine;
+mod numerics;
 mod protocol;
 pub mod queue;
 pub mod rerun;
@@ -21,5 +22,6 @@ pub mod vault;
 pub mod worker;
 
 pub use error::JobsError;
-/// Name of the engine's numerics, for those who may not name the engine's crate.
+pub use numerics::EngineError;
+/// Name of the engine and its numerics in f32, for those who may not name the engine's crate.
 pub use posthuman_lm::engine_version;

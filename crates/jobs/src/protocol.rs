@@ -7,7 +7,7 @@
 
 use std::io::{self, BufRead, Write};
 
-use posthuman_types::Progress;
+use posthuman_types::{ModelDetails, Progress};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -34,10 +34,12 @@ pub(crate) enum WorkerMessage {
 pub(crate) enum Ending {
     /// `statement.json` is written.
     Done,
+    /// So it is, and the model is sealed.
+    Trained { details: Option<Box<ModelDetails>> },
     /// The question is answered.
     Checked(Checked),
     /// The model is sealed.
-    Imported(ImportFacts),
+    Imported(Box<ImportFacts>),
     /// What was asked cannot be done.
     Refused { code: RefusalCode, reason: String },
     /// It went wrong.
@@ -154,6 +156,7 @@ mod tests {
                 tokens: 5,
             }),
             WorkerMessage::Ending(Ending::Done),
+            WorkerMessage::Ending(Ending::Trained { details: None }),
             WorkerMessage::Ending(Ending::Refused {
                 code: RefusalCode::TextEmpty,
                 reason: "empty".to_owned(),

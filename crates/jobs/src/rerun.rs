@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use posthuman_types::{ErrorClass, JobSpec, ObjectId, Operation, Statement};
 
 use crate::launcher::{Keep, LaunchError, Outcome, Run, run};
+use crate::numerics::{self, EngineError};
 use crate::stage::StageInput;
 use crate::task::Task;
 use crate::vault::{Secret, Vault};
@@ -15,8 +16,10 @@ use crate::vault::{Secret, Vault};
 pub struct Rerun {
     /// The program whose hidden command `worker` is the worker.
     pub executable: PathBuf,
-    /// The job as it was specified. Its `threads` are replaced.
+    /// The job as it was specified. Its `engine` and `threads` are replaced.
     pub spec: JobSpec,
+    /// The engine that ran it, as its receipt names it.
+    pub engine: String,
     /// The sealed model that went in; absent for a model made from scratch.
     pub model: Option<ObjectId>,
     /// The sealed model that came out of a training: its salt is needed to make the same commitment.
@@ -34,6 +37,9 @@ pub struct Rerun {
 /// A re-run that gave no statement.
 #[derive(Debug, thiserror::Error)]
 pub enum RerunError {
+    /// Its engine does not run here: that says nothing of the job.
+    #[error("the job cannot be run again on this machine")]
+    Engine(#[from] EngineError),
     /// It could not begin.
     #[error("the job could not be run again")]
     Launch(#[from] LaunchError),
@@ -51,6 +57,7 @@ impl RerunError {
     /// Who can mend it.
     pub fn class(&self) -> ErrorClass {
         match self {
+            Self::Engine(error) => error.class(),
             Self::Launch(error) => error.class(),
             Self::NoStatement { .. } => ErrorClass::Conflict,
         }
@@ -63,8 +70,9 @@ impl RerunError {
 /// Comparing the statement with the first one is `posthuman_proofs::compare`'s part.
 ///
 /// # Errors
-/// The vault lacks the model, an input is not the one named, or the worker gives no statement.
+/// The engine is not here, the vault lacks the model, an input is not the one named, or the worker gives no statement.
 pub fn rerun(vault: &Vault, rerun: &Rerun) -> Result<Statement, RerunError> {
+    numerics::arithmetic_of(&rerun.engine)?;
     let output_salt = match rerun.result.filter(|_| rerun.spec.operation == Operation::Train) {
         Some(object) => vault.salt(object).map_err(LaunchError::from)?,
         None => Secret::random(),
@@ -75,6 +83,7 @@ pub fn rerun(vault: &Vault, rerun: &Rerun) -> Result<Statement, RerunError> {
         executable: rerun.executable.clone(),
         directory: directory.clone(),
         task: Task::Job(JobSpec {
+            engine: Some(rerun.engine.clone()),
             threads: rerun.threads,
             ..rerun.spec.clone()
         }),

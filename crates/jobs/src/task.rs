@@ -1,7 +1,7 @@
 //! What a worker is asked to do, and what can come of it.
 
 use posthuman_types::{
-    Architecture, Commitment, Digest, InputManifest, JobSpec, Limits, ObjectId, Operation,
+    ArchitectureFacts, Commitment, Digest, Input, InputManifest, JobSpec, Limits, ObjectId, Operation,
 };
 use serde::{Deserialize, Serialize};
 
@@ -83,9 +83,9 @@ pub struct CheckSpec {
 pub struct ImportSpec {
     /// The files beside the weights: some of [`MODEL_FILES`](posthuman_types::api::MODEL_FILES).
     pub inputs: InputManifest,
-    /// What the sealed weights are called: [`WEIGHTS_FILE`](posthuman_types::api::WEIGHTS_FILE) or
+    /// The sealed weights: [`WEIGHTS_FILE`](posthuman_types::api::WEIGHTS_FILE) or
     /// [`GGUF_FILE`](posthuman_types::api::GGUF_FILE).
-    pub weights: String,
+    pub weights: Input,
     /// Limits of the worker.
     pub limits: Limits,
 }
@@ -118,13 +118,9 @@ pub struct Imported {
     pub tokenizer: Digest,
     /// Keccak-256 of its `config.json` as it is sealed: the form in which the commitment binds it.
     pub config: Digest,
-    /// Its family, as `model_type` of a `config.json` names it.
-    pub family: String,
-    /// Its shape.
-    pub architecture: Architecture,
-    /// Number of parameters.
-    pub parameters: u64,
-    /// Digest of the manifest of the three files that came: `config.json`, `model.safetensors`, `tokenizer.json`.
+    /// Its shape, how its weights are stored, and what else its files tell.
+    pub architecture: ArchitectureFacts,
+    /// Digest of the manifest of the files that came, the weights among them.
     pub source: Digest,
 }
 
@@ -134,9 +130,7 @@ pub(crate) struct ImportFacts {
     pub(crate) commitment: Commitment,
     pub(crate) tokenizer: Digest,
     pub(crate) config: Digest,
-    pub(crate) family: String,
-    pub(crate) architecture: Architecture,
-    pub(crate) parameters: u64,
+    pub(crate) architecture: ArchitectureFacts,
     pub(crate) source: Digest,
 }
 

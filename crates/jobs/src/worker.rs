@@ -8,6 +8,7 @@
 //! Weights, gradients, optimiser state and checkpoints are never in a file, an argument, the environment or a log:
 //! diagnostics name places in the source and numbers, never data.
 
+mod arithmetic;
 mod check;
 mod descriptors;
 mod evaluate;
@@ -24,6 +25,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use posthuman_lm::Bf16Set;
 use posthuman_types::Operation;
 
 use crate::protocol::Ending;
@@ -50,6 +52,9 @@ pub fn worker_main(arguments: Vec<OsString>) -> ExitCode {
     if arguments.probe {
         return sandbox::worker_probe(&arguments.directory, arguments.locked);
     }
+    // The system gives the registers of AMX to a process that asks for them once, and the sandbox refuses the call. Asking
+    // starts no thread.
+    let _ = Bf16Set::best();
     let mut session = match Session::open(&arguments.directory, arguments.locked) {
         Ok(session) => session,
         Err(stop) => return Session::end_without(ending(stop)),
@@ -89,7 +94,7 @@ fn work(session: &mut Session) -> Result<Ending, Stop> {
         Task::Import(import) => import::run(session, &import),
         Task::Job(job) => {
             match job.operation {
-                Operation::Train => train::run(session, &job)?,
+                Operation::Train => return train::run(session, &job),
                 Operation::Infer => infer::run(session, &job)?,
                 Operation::Evaluate => evaluate::run(session, &job)?,
             }

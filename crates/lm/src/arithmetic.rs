@@ -1,9 +1,10 @@
 //! In what products of matrices are computed.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::bf16::{self, Bf16Set};
 use crate::kernels::number::Number;
 use crate::kernels::{Matrix, Start, Work, multiply};
+use crate::tensor_type::TensorType;
 
 /// In what a network's products of activations with weights are computed. Everything else is computed in f32.
 ///
@@ -35,6 +36,21 @@ impl Arithmetic {
             return Ok(Self::F32);
         }
         Bf16Set::named(name).map(Self::Bf16)
+    }
+
+    /// Checks that products with all of these tensors, by their names, can be computed in it.
+    pub(crate) fn check<'a>(self, tensors: impl IntoIterator<Item = (&'a str, TensorType)>) -> Result<()> {
+        let quantised = tensors.into_iter().find(|(_, kind)| kind.is_quantised());
+        match quantised {
+            Some((name, kind)) if self != Self::F32 => {
+                let problem = format!(
+                    "is {}, but `{name}` is stored in {kind}: products with it are in whole numbers; leave it away",
+                    self.name()
+                );
+                Err(Error::options("precision", problem))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// target `[a.rows, b.columns]` = (target +) a · b.

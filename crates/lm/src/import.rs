@@ -32,6 +32,18 @@ pub(crate) fn model_of(config: Config, source: &dyn TensorSource) -> Result<Mode
     assemble(config, &Floats { source })
 }
 
+/// The types that the tensors of a model of this shape would be held in.
+pub(crate) fn kinds_of(config: &Config, source: &dyn TensorSource) -> Result<Vec<TensorType>> {
+    stored_kinds(config, &Floats { source })
+}
+
+/// The same, of named tensors. Names and shapes are checked, values are not looked at.
+pub(crate) fn stored_kinds(config: &Config, tensors: &dyn NamedTensors) -> Result<Vec<TensorType>> {
+    let (layout, described) = (Layout::new(config), tensors.described());
+    let found = find(config.family, &layout, &described)?;
+    kinds(&layout, &described, &found.places)
+}
+
 /// What a source says of a tensor before its values are read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Described<'a> {

@@ -15,6 +15,7 @@ mod bundle;
 mod chat;
 mod config;
 mod data;
+mod describe;
 mod error;
 mod evaluate;
 mod folder;
@@ -46,12 +47,12 @@ pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
-pub use folder::{ModelFiles, import_folder, join_shards};
+pub use folder::{ModelFiles, describe_folder, import_folder, join_shards};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufValue,
-    import_gguf,
+    describe_gguf, import_gguf,
 };
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;

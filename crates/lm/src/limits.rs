@@ -24,22 +24,20 @@ pub fn training_bytes(config: &Config, options: &TrainOptions) -> u64 {
     BYTES * (state + logits + working + held_out)
 }
 
-/// Bytes that [`generate`](crate::generate()) holds at most: parameters, the cache of a full context, and the buffers
+/// Bytes that [`generate`](crate::generate()) holds at most: weights of so many bytes as they are stored, the cache of a full context, and the buffers
 /// with which a prompt that fills it is read.
-pub fn inference_bytes(config: &Config) -> u64 {
+pub fn inference_bytes(config: &Config, stored: u64) -> u64 {
     let context = config.context;
     // The sampler copies the logits twice.
     let sampling = 2 * config.vocabulary as u64;
-    BYTES
-        * (config.parameter_count() as u64
-            + Session::numbers(config, context)
-            + Session::reading_numbers(config, context)
-            + sampling)
+    let working = Session::numbers(config, context) + Session::reading_numbers(config, context) + sampling;
+    stored + BYTES * working
 }
 
-/// Bytes that [`evaluate`](crate::evaluate()) holds: parameters and the activations of one block.
-pub fn evaluation_bytes(config: &Config) -> u64 {
-    BYTES * (config.parameter_count() as u64 + Scorer::numbers(config, config.context))
+/// Bytes that [`evaluate`](crate::evaluate()) holds: weights of so many bytes as they are stored, and the activations of
+/// one block.
+pub fn evaluation_bytes(config: &Config, stored: u64) -> u64 {
+    stored + BYTES * Scorer::numbers(config, config.context)
 }
 
 #[cfg(test)]
@@ -59,8 +57,14 @@ mod tests {
         let gigabytes = |bytes: u64| bytes as f64 / 1e9;
         // 124 M parameters four times over are 2.0 GB; 12 blocks keep 16 × 768 numbers for each of 1024 tokens: 0.6 GB.
         assert!((2.6..3.1).contains(&gigabytes(training_bytes(&config, &options))));
-        assert!((0.55..0.75).contains(&gigabytes(inference_bytes(&config))));
-        assert!((0.55..0.75).contains(&gigabytes(evaluation_bytes(&config))));
+        let (wide, quantised) = (
+            4 * config.parameter_count() as u64,
+            config.parameter_count() as u64 / 2,
+        );
+        for (stored, range) in [(wide, 0.55..0.75), (quantised, 0.1..0.3)] {
+            assert!(range.contains(&gigabytes(inference_bytes(&config, stored))));
+            assert!(range.contains(&gigabytes(evaluation_bytes(&config, stored))));
+        }
     }
 
     #[test]

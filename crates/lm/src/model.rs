@@ -6,6 +6,7 @@ use crate::arithmetic::Arithmetic;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::kernels::memory::zeros;
+use crate::kernels::quantised::dequantise;
 use crate::layout::Layout;
 use crate::random::Random;
 use crate::tensor_file::FileTensor;
@@ -168,16 +169,7 @@ impl Model {
     /// # Errors
     /// [`Error::Options`] for a model with quantised matrices: their products are in whole numbers.
     pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Result<Self> {
-        let quantised = self.tensors().find(|tensor| tensor.kind.is_quantised());
-        if let (true, Some(tensor)) = (arithmetic != Arithmetic::F32, quantised) {
-            let problem = format!(
-                "is {}, but `{}` is stored in {}: products with it are in whole numbers; leave it away",
-                arithmetic.name(),
-                tensor.name,
-                tensor.kind
-            );
-            return Err(Error::options("precision", problem));
-        }
+        arithmetic.check(self.tensors().map(|tensor| (tensor.name, tensor.kind)))?;
         self.arithmetic = arithmetic;
         Ok(self)
     }
@@ -277,6 +269,19 @@ impl<'a> Tensor<'a> {
                 Cow::Owned(values)
             }
         }
+    }
+
+    /// Calls `each` with its values in f32, row-major, piece after piece; those of blocks come in one.
+    pub fn value_pieces(&self, each: &mut dyn FnMut(&[f32])) {
+        if self.kind == TensorType::F32 || self.kind.is_quantised() {
+            return each(&self.values());
+        }
+        let mut values = Vec::new();
+        self.bytes(&mut |bytes| {
+            values.resize(bytes.len() / self.kind.block_bytes(), 0.0);
+            dequantise(self.kind, bytes, &mut values);
+            each(&values);
+        });
     }
 
     /// Calls `each` with the bytes that it is stored as, piece after piece: little-endian numbers, row-major, or blocks,

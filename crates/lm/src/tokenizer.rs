@@ -27,7 +27,7 @@ pub use stream::StreamDecoder;
 use crate::error::{Error, Result};
 use crate::threads;
 use pieces::pieces;
-use recipe::{Cuts, Prefix, Recipe};
+use recipe::{Alphabet, Cuts, Prefix, Recipe};
 
 const END_OF_TEXT: &str = "<|endoftext|>";
 const MINIMUM_VOCABULARY: usize = 257;
@@ -126,6 +126,14 @@ impl Tokenizer {
         special.check(&self.inner.bytes)?;
         self.special = special;
         Ok(self)
+    }
+
+    /// How it makes tokens, in words: `byte-level BPE`, or `BPE with byte fallback`.
+    pub fn kind(&self) -> &'static str {
+        match self.inner.recipe.alphabet {
+            Alphabet::ByteLevel => "byte-level BPE",
+            Alphabet::SentencePiece => "BPE with byte fallback",
+        }
     }
 
     /// The exact bytes of its `tokenizer.json`.

@@ -130,6 +130,7 @@ impl Node {
             parameters: request.parameters.clone(),
             inputs: inputs.manifest,
             commitment: offer.commitment().cloned(),
+            engine: None,
             threads: self.options.work.threads,
             limits: self.worker_limits(),
         };

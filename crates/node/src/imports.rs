@@ -182,7 +182,7 @@ impl Node {
             tokenizer: imported.tokenizer,
             config: imported.config,
             source: imported.source,
-            architecture: architecture(&imported),
+            architecture: imported.architecture,
             engine: self.engine_version.clone(),
             at: now,
         };
@@ -229,7 +229,7 @@ impl Node {
             .collect();
         let spec = ImportSpec {
             inputs: InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect()),
-            weights: files.weights_name().to_owned(),
+            weights: files.weights.input(files.weights_name()),
             limits: self.worker_limits(),
         };
         let launch = Launch {
@@ -326,20 +326,6 @@ fn check_publication(publication: &Publication) -> Result<(), NodeError> {
         return invalid("An imported model opens an exchange: give a `price`.".to_owned());
     }
     Ok(())
-}
-
-fn architecture(imported: &Imported) -> ArchitectureFacts {
-    let shape = &imported.architecture;
-    ArchitectureFacts {
-        family: imported.family.clone(),
-        layers: shape.layers,
-        heads: shape.heads,
-        width: shape.width,
-        context: shape.context,
-        vocabulary: shape.vocabulary,
-        parameters: imported.parameters,
-        precision: "f32".to_owned(),
-    }
 }
 
 fn read_record(row: &ImportRow) -> Result<Record, NodeError> {

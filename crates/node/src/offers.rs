@@ -116,6 +116,10 @@ impl Node {
                 parameters.operation()
             )));
         }
+        if let Some(model) = &offer.model {
+            let checked = model.facts.architecture.check_precision(parameters.precision());
+            checked.map_err(|reason| invalid(format!("The model cannot be used so: {reason}.")))?;
+        }
         if let Parameters::Train(train) = &parameters {
             self.check_training(offer, train).map_err(invalid)?;
         }

@@ -182,13 +182,18 @@ impl Node {
         })
     }
 
-    /// The shape of a trained model, as its worker wrote it beside the metrics.
+    /// The shape of a trained model, as its worker wrote it beside the metrics, and what it told besides.
     fn architecture_of(&self, job: &JobRow) -> Result<ArchitectureFacts, NodeError> {
         let metrics = self.read_output(job, "metrics.json")?;
         let metrics: serde_json::Value =
             serde_json::from_slice(&metrics).or_fault("reading the metrics of a training")?;
-        serde_json::from_value(metrics["architecture"].clone())
-            .or_fault("reading the shape of a trained model")
+        let shape: ArchitectureFacts = serde_json::from_value(metrics["architecture"].clone())
+            .or_fault("reading the shape of a trained model")?;
+        let details = self.engine.details(&job.id);
+        Ok(ArchitectureFacts {
+            details: details.or_fault("reading what a trained model is")?,
+            ..shape
+        })
     }
 
     /// The digest of an order's last receipt goes on the chain.

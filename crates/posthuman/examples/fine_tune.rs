@@ -5,7 +5,7 @@
 use posthuman::{Event, Market, MarketError, MarketOptions, Text, Work, verify};
 use posthuman_chain::devnet;
 use posthuman_types::api::{AssetKind, AssetQuery};
-use posthuman_types::{Amount, Parameters, Publication, TrainParameters};
+use posthuman_types::{Amount, Parameters, Precision, Publication, TrainParameters};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -96,5 +96,6 @@ fn parameters() -> TrainParameters {
         clip: 1.0,
         evaluate_every: 0,
         seed: 1,
+        precision: Precision::F32,
     }
 }

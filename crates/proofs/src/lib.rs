@@ -17,16 +17,20 @@ mod hashes;
 pub mod opening;
 pub mod receipt;
 pub mod salt;
+pub mod scheme;
 pub mod signature;
 pub mod statement;
 pub mod tree;
 
 pub use chain::{ChainError, check_chain, check_session};
-pub use commitment::{CommitmentBuilder, CommitmentError, Header, LEAF_BYTES, SCHEME, commit};
+pub use commitment::{
+    CommitmentBuilder, CommitmentError, Header, LEAF_BYTES, TensorFacts, TensorWriter, commit,
+};
 pub use compare::{Difference, Differences, compare};
 pub use opening::{LeafContent, Opening, OpeningError, verify_opening};
 pub use receipt::{ExpectedFacts, ReceiptFacts, check_facts, check_request, check_statement};
 pub use salt::Salt;
+pub use scheme::Scheme;
 pub use signature::{
     SignError, SignatureError, check_publication, check_refusal, check_signature, receipt_signer,
     recover_signer, sign_publication, sign_receipt, sign_refusal,

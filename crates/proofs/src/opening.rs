@@ -3,8 +3,9 @@
 use posthuman_types::{B256, Bytes, Commitment, Digest, ErrorClass};
 use serde::{Deserialize, Serialize};
 
-use crate::commitment::{LEAF_BYTES, SCHEME};
-use crate::hashes::{header_leaf, node, root, tensor_leaf};
+use crate::commitment::LEAF_BYTES;
+use crate::hashes::{Part, header_leaf, node, root, stored_leaf, tensor_leaf};
+use crate::scheme::Scheme;
 
 /// Proof that a commitment holds this content at this leaf. It shows the content: give it only to who may see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +33,7 @@ pub enum LeafContent {
         /// Digest of `tokenizer.json`.
         tokenizer: Digest,
     },
-    /// Every other leaf.
+    /// Every other leaf, in scheme `/1`.
     Tensor {
         /// Name of the tensor.
         name: String,
@@ -41,6 +42,21 @@ pub enum LeafContent {
         /// Where the bytes begin in the tensor.
         offset: u64,
         /// Little-endian f32 values.
+        bytes: Bytes,
+    },
+    /// Every other leaf, in scheme `/2`.
+    Stored {
+        /// Name of the tensor.
+        name: String,
+        /// Elements along each axis.
+        shape: Vec<u64>,
+        /// Name of the type that it is stored in.
+        kind: String,
+        /// Bytes of the whole tensor.
+        length: u64,
+        /// Where the bytes begin in the tensor.
+        offset: u64,
+        /// The bytes as they are stored.
         bytes: Bytes,
     },
 }
@@ -54,39 +70,81 @@ impl LeafContent {
                 shape,
                 offset,
                 bytes,
-            } => tensor_leaf(salt, name, shape, *offset, bytes),
+            } => tensor_leaf(salt, &part(name, shape, *offset), bytes),
+            Self::Stored {
+                name,
+                shape,
+                kind,
+                length,
+                offset,
+                bytes,
+            } => stored_leaf(salt, kind, *length, &part(name, shape, *offset), bytes),
+        }
+    }
+
+    /// Whether leaves of that scheme hold such a thing.
+    fn is_of(&self, scheme: Scheme) -> bool {
+        match self {
+            Self::Header { .. } => true,
+            Self::Tensor { .. } => scheme == Scheme::Values,
+            Self::Stored { .. } => scheme == Scheme::Stored,
         }
     }
 
     /// Whether a builder could have made such a leaf: a part of its tensor, cut where leaves are cut.
     fn is_cut_right(&self) -> bool {
-        let Self::Tensor {
-            shape, offset, bytes, ..
-        } = self
-        else {
-            return true;
-        };
-        let Some(size) = shape
-            .iter()
-            .try_fold(4_u64, |product, axis| product.checked_mul(*axis))
-        else {
-            return false;
+        let (size, offset, bytes) = match self {
+            Self::Header { .. } => return true,
+            Self::Tensor {
+                shape, offset, bytes, ..
+            } => {
+                let size = shape
+                    .iter()
+                    .try_fold(4_u64, |product, axis| product.checked_mul(*axis));
+                let Some(size) = size else { return false };
+                (size, *offset, bytes)
+            }
+            Self::Stored {
+                length,
+                offset,
+                bytes,
+                ..
+            } => (*length, *offset, bytes),
         };
         let leaf = LEAF_BYTES as u64;
         offset % leaf == 0
-            && (*offset < size || size == 0 && *offset == 0)
+            && (offset < size || size == 0 && offset == 0)
             && bytes.len() as u64 == (size - offset).min(leaf)
     }
+}
+
+fn part<'a>(name: &'a str, shape: &'a [u64], offset: u64) -> Part<'a> {
+    Part { name, shape, offset }
 }
 
 /// An opening that proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpeningError {
     /// A commitment by other rules.
-    #[error("the commitment is of scheme `{found}`, and openings of `{SCHEME}` are what can be checked")]
+    #[error(
+        "the commitment is of scheme `{found}`, and openings of `{}` and `{}` are what can be checked",
+        Scheme::Values.name(),
+        Scheme::Stored.name()
+    )]
     Scheme {
         /// The scheme it names.
         found: String,
+    },
+    /// A tensor as the other scheme has it.
+    #[error(
+        "the opening of leaf {index} holds a tensor in another form than commitments of `{}` have it",
+        scheme.name()
+    )]
+    Form {
+        /// Index of the leaf.
+        index: u64,
+        /// Scheme of the commitment.
+        scheme: Scheme,
     },
     /// An index beyond the leaves it claims, or a part that no leaf holds.
     #[error("leaf {index} of {leaves} cannot hold what the opening says")]
@@ -128,12 +186,15 @@ impl OpeningError {
 /// # Errors
 /// The first thing that is wrong with the opening.
 pub fn verify_opening(commitment: &Commitment, opening: &Opening) -> Result<(), OpeningError> {
-    if commitment.scheme != SCHEME {
+    let Some(scheme) = Scheme::named(&commitment.scheme) else {
         return Err(OpeningError::Scheme {
             found: commitment.scheme.clone(),
         });
-    }
+    };
     let Opening { index, leaves, .. } = *opening;
+    if !opening.content.is_of(scheme) {
+        return Err(OpeningError::Form { index, scheme });
+    }
     let is_header = matches!(opening.content, LeafContent::Header { .. });
     if index >= leaves || is_header != (index == 0) || !opening.content.is_cut_right() {
         return Err(OpeningError::Place { index, leaves });

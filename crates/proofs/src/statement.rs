@@ -2,7 +2,8 @@
 
 use posthuman_types::parameters::ParametersError;
 use posthuman_types::{
-    Commitment, Digest, ErrorClass, InputManifest, JobSpec, Operation, Parameters, Statement, Usage,
+    Commitment, Digest, EngineName, ErrorClass, InputManifest, JobSpec, Operation, Parameters, Statement,
+    Usage,
 };
 
 use crate::compare::Differences;
@@ -92,7 +93,7 @@ pub fn build_statement(spec: &JobSpec, facts: StatementFacts) -> Result<Statemen
 ///
 /// # Errors
 /// An unknown version; parameters that are not canonical, out of range or of another operation; a seed that is not
-/// theirs; a training without new weights or with the weights it began with; weights that come out of anything else;
+/// theirs; no engine, or one of another precision than they ask for; a training without new weights or with the weights it began with; weights that come out of anything else;
 /// output names that are not plain file names in order; usage of another operation, or none.
 pub fn validate_statement(statement: &Statement) -> Result<(), StatementError> {
     if statement.version != VERSION {
@@ -118,13 +119,14 @@ pub fn validate_statement(statement: &Statement) -> Result<(), StatementError> {
             parameters.seed()
         )
     })?;
-    check(!statement.engine.is_empty(), || "no engine is named".to_owned())?;
+    check_engine(&statement.engine, &parameters)?;
     check_commitments(statement, &parameters)?;
     check_outputs(&statement.outputs)?;
     check_usage(operation, &statement.usage)
 }
 
-/// Checks that a statement answers `spec`: the same operation, weights, input and parameters.
+/// Checks that a statement answers `spec`: the same operation, weights, input and parameters, and the engine that it
+/// names, if it names one.
 ///
 /// # Errors
 /// Every field in which it does not.
@@ -138,6 +140,7 @@ pub fn check_answers(statement: &Statement, spec: &JobSpec) -> Result<(), Differ
     );
     differences.field("the input", statement.input, spec.inputs.digest());
     differences.parameters(&statement.parameters, &spec.parameters);
+    differences.expected("the engine", statement.engine.as_str(), spec.engine.as_deref());
     differences.into_result()
 }
 
@@ -170,6 +173,18 @@ fn check(holds: bool, reason: impl FnOnce() -> String) -> Result<(), StatementEr
     } else {
         Err(StatementError::Contradiction { reason: reason() })
     }
+}
+
+fn check_engine(engine: &str, parameters: &Parameters) -> Result<(), StatementError> {
+    check(!engine.is_empty(), || "no engine is named".to_owned())?;
+    let name = EngineName::read(engine);
+    check(name.to_string() == engine, || {
+        format!("the engine `{engine}` is named in another form than `{name}`")
+    })?;
+    let asked = parameters.precision();
+    check(name.precision() == Some(asked), || {
+        format!("the parameters ask for {asked}, and the engine `{engine}` computed otherwise")
+    })
 }
 
 fn check_commitments(statement: &Statement, parameters: &Parameters) -> Result<(), StatementError> {

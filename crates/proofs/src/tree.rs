@@ -2,16 +2,19 @@
 
 use posthuman_types::{Bytes, Commitment, Digest};
 
-use crate::commitment::{CommitmentError, Header, LEAF_BYTES, SCHEME};
+use crate::commitment::{CommitmentError, Header, LEAF_BYTES};
 use crate::hashes::{node, root};
 use crate::opening::{LeafContent, Opening, verify_opening};
 use crate::salt::Salt;
+use crate::scheme::Scheme;
 
 /// The leaves of one tensor.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(crate) name: String,
     pub(crate) shape: Vec<u64>,
+    /// Name of the type of its bytes.
+    pub(crate) kind: String,
     pub(crate) bytes: u64,
     pub(crate) first_leaf: u64,
 }
@@ -19,6 +22,7 @@ pub(crate) struct Span {
 /// The finished tree: it gives the commitment and opens leaves.
 #[derive(Debug)]
 pub struct CommitmentTree {
+    scheme: Scheme,
     header: Header,
     tensors: Vec<Span>,
     root: Digest,
@@ -44,7 +48,7 @@ pub enum LeafLocation<'tree> {
 
 impl CommitmentTree {
     /// Builds the tree over all leaves, of which there is at least the header's.
-    pub(crate) fn grow(header: Header, tensors: Vec<Span>, leaves: Vec<Digest>) -> Self {
+    pub(crate) fn grow(scheme: Scheme, header: Header, tensors: Vec<Span>, leaves: Vec<Digest>) -> Self {
         let count = leaves.len() as u64;
         let mut levels = Vec::new();
         let mut level = leaves;
@@ -60,6 +64,7 @@ impl CommitmentTree {
             levels.push(std::mem::replace(&mut level, above));
         }
         Self {
+            scheme,
             header,
             tensors,
             root: root(count, &level[0]),
@@ -70,7 +75,7 @@ impl CommitmentTree {
     /// The commitment.
     pub fn commitment(&self) -> Commitment {
         Commitment {
-            scheme: SCHEME.to_owned(),
+            scheme: self.scheme.name().to_owned(),
             root: self.root,
         }
     }
@@ -112,12 +117,7 @@ impl CommitmentTree {
                 config: self.header.config,
                 tokenizer: self.header.tokenizer,
             },
-            Some((span, offset)) => LeafContent::Tensor {
-                name: span.name.clone(),
-                shape: span.shape.clone(),
-                offset,
-                bytes: Bytes::copy_from_slice(bytes),
-            },
+            Some((span, offset)) => self.content(span, offset, bytes),
         };
         let siblings = self.siblings(index);
         let opening = Opening {
@@ -130,6 +130,27 @@ impl CommitmentTree {
         match verify_opening(&self.commitment(), &opening) {
             Ok(()) => Ok(opening),
             Err(_) => Err(CommitmentError::OtherLeaf { index }),
+        }
+    }
+
+    fn content(&self, span: &Span, offset: u64, bytes: &[u8]) -> LeafContent {
+        let (name, shape) = (span.name.clone(), span.shape.clone());
+        let bytes = Bytes::copy_from_slice(bytes);
+        match self.scheme {
+            Scheme::Values => LeafContent::Tensor {
+                name,
+                shape,
+                offset,
+                bytes,
+            },
+            Scheme::Stored => LeafContent::Stored {
+                name,
+                shape,
+                kind: span.kind.clone(),
+                length: span.bytes,
+                offset,
+                bytes,
+            },
         }
     }
 

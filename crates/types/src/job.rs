@@ -7,7 +7,8 @@ use crate::{Commitment, InputManifest, JobId, Operation};
 /// `job.json`: everything that decides the bytes of a job's result, and the limits it runs under.
 ///
 /// It holds no key, no price and no time. Two workers that are given equal specifications, equal inputs and the same
-/// weights write equal statements, whatever `threads` says.
+/// weights write equal statements, whatever `threads` says; in bf16 that holds for workers with the same instructions, or
+/// where `engine` names them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// Version of this format: 1.
@@ -22,6 +23,10 @@ pub struct JobSpec {
     pub inputs: InputManifest,
     /// Weights that must come out of the sealed input; absent for a model made from scratch.
     pub commitment: Option<Commitment>,
+    /// The engine that must run it, as a statement names it ([`EngineName`](crate::EngineName)); a re-run says so. Absent,
+    /// the worker takes the fastest of its machine in the precision that the parameters ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// Threads of the engine. Does not change the result.
     pub threads: u16,
     /// What the operating system lets the worker use.

@@ -10,9 +10,11 @@
 pub mod amount;
 pub mod api;
 pub mod digest;
+pub mod engine;
 pub mod error;
 pub mod id;
 pub mod job;
+pub mod model;
 pub mod operation;
 pub mod order;
 pub mod parameters;
@@ -24,13 +26,15 @@ pub use alloy_primitives::{Address, B256, Bytes, U256, address, b256, keccak256}
 
 pub use amount::Amount;
 pub use digest::{Commitment, Digest, Input, InputManifest};
+pub use engine::EngineName;
 pub use error::ErrorClass;
 pub use id::{Did, JobId, ObjectId, QuoteId, UploadId};
 pub use job::{JobSpec, JobState, Limits, Progress};
+pub use model::{ArchitectureFacts, MemoryNeeds, ModelDetails, SpecialToken, TensorShare, TokenizerFacts};
 pub use operation::Operation;
 pub use order::OrderId;
 pub use parameters::{
-    Architecture, EvaluateParameters, InferParameters, Parameters, Publication, TrainParameters,
+    Architecture, EvaluateParameters, InferParameters, Parameters, Precision, Publication, TrainParameters,
 };
 pub use receipt::{PublicationStatement, Receipt, Refusal, SignedPublication, SignedReceipt, SignedRefusal};
 pub use request::StartRequest;

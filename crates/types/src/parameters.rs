@@ -41,6 +41,15 @@ impl Parameters {
         }
     }
 
+    /// In what the job's products are computed.
+    pub fn precision(&self) -> Precision {
+        match self {
+            Self::Train(train) => train.precision,
+            Self::Infer(infer) => infer.precision,
+            Self::Evaluate(evaluate) => evaluate.precision,
+        }
+    }
+
     /// The canonical text.
     pub fn to_canonical(&self) -> String {
         serde_json::to_string(self).expect("parameters hold no map with keys that are not strings")
@@ -85,6 +94,46 @@ pub enum ParametersError {
         /// What would be accepted.
         expected: &'static str,
     },
+}
+
+/// In what the products of activations with weights are computed. Everything else is computed in 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// In 32 bits: the same bits on every machine.
+    #[default]
+    F32,
+    /// Both sides rounded to bf16, summed in 32 bits. Whose instructions computed it decides bits: the engine's name in
+    /// the receipt tells ([`EngineName`](crate::EngineName)). Models with quantised weights are refused.
+    Bf16,
+}
+
+impl Precision {
+    /// The text form, as in JSON and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Reads the text form.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::F32, Self::Bf16]
+            .into_iter()
+            .find(|precision| precision.as_str() == name)
+    }
+
+    /// What nobody needs to say is not written: parameters without it keep the text that was signed.
+    fn is_f32(&self) -> bool {
+        *self == Self::F32
+    }
+}
+
+impl std::fmt::Display for Precision {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.as_str())
+    }
 }
 
 /// Shape of a model that is made from scratch. Names as in `config.json` of Hugging Face's GPT-2, in full words.
@@ -158,6 +207,9 @@ pub struct TrainParameters {
     pub evaluate_every: u32,
     /// Seed of initial weights and of the order of the text.
     pub seed: u64,
+    /// In what its products are computed.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 impl TrainParameters {
@@ -189,6 +241,9 @@ pub struct InferParameters {
     /// template writes as text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chat: bool,
+    /// In what its products are computed; each turn of a session asks anew.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 /// Parameters of an evaluation.
@@ -199,6 +254,9 @@ pub struct EvaluateParameters {
     pub bootstrap_samples: u32,
     /// Seed of the bootstrap.
     pub seed: u64,
+    /// In what its products are computed.
+    #[serde(default, skip_serializing_if = "Precision::is_f32")]
+    pub precision: Precision,
 }
 
 #[cfg(test)]
@@ -216,6 +274,7 @@ mod tests {
             stop: vec![],
             seed: 1,
             chat: false,
+            precision: Precision::F32,
         }
     }
 
@@ -241,6 +300,30 @@ mod tests {
             Parameters::from_canonical(&unknown),
             Err(ParametersError::Shape { .. })
         ));
+    }
+
+    #[test]
+    fn a_precision_is_written_only_where_it_is_not_the_usual_one() {
+        let usual = Parameters::Infer(infer()).to_canonical();
+        assert!(usual.ends_with(r#""stop":[],"seed":1}}"#), "{usual}");
+        let parameters = Parameters::Infer(InferParameters {
+            precision: Precision::Bf16,
+            ..infer()
+        });
+        let text = parameters.to_canonical();
+        assert!(text.ends_with(r#""seed":1,"precision":"bf16"}}"#), "{text}");
+        assert_eq!(Parameters::from_canonical(&text).unwrap(), parameters);
+        assert_eq!(parameters.precision(), Precision::Bf16);
+        assert!(matches!(
+            Parameters::from_canonical(&text.replace("bf16", "f32")),
+            Err(ParametersError::NotCanonical)
+        ));
+        assert!(matches!(
+            Parameters::from_canonical(&text.replace("bf16", "f16")),
+            Err(ParametersError::Shape { .. })
+        ));
+        assert_eq!(Precision::named("bf16"), Some(Precision::Bf16));
+        assert_eq!(Precision::named("BF16"), None);
     }
 
     #[test]
@@ -300,6 +383,7 @@ mod tests {
         let evaluate = EvaluateParameters {
             bootstrap_samples: 0,
             seed: 0,
+            precision: Precision::F32,
         };
         assert!(Parameters::Evaluate(evaluate).check().is_err());
     }

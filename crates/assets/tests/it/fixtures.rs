@@ -66,6 +66,7 @@ pub fn model_facts(lineage: Lineage) -> ModelFacts {
             vocabulary: 512,
             parameters: 140_000,
             precision: "f32".to_owned(),
+            details: None,
         },
         commitment: commitment(2),
         tokenizer: B256::repeat_byte(3),

@@ -8,11 +8,11 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use posthuman_types::{JobId, ObjectId};
+use posthuman_types::{JobId, ModelDetails, ObjectId};
 use rand::Rng;
 use tokio::sync::oneshot;
 
-use crate::launcher::{Control, Keep, Run, run};
+use crate::launcher::{Control, Keep, Run, directory, run};
 pub use crate::launcher::{Event, Finished, LaunchError, Outcome, TimedEvent};
 use crate::stage::StageInput;
 pub use crate::task::{CheckSpec, Checked, FailureCode, ImportSpec, Imported, RefusalCode, Task};
@@ -141,6 +141,16 @@ impl LocalEngine {
     /// The folder of a job.
     pub fn directory(&self, job: &JobId) -> PathBuf {
         self.options.jobs.join(job.to_string())
+    }
+
+    /// What a training's worker told of the model that it made, besides its shape; nothing in folders of versions that
+    /// did not ask.
+    ///
+    /// # Errors
+    /// Trouble with files, or a file that is damaged.
+    pub fn details(&self, job: &JobId) -> Result<Option<ModelDetails>, LaunchError> {
+        let path = self.directory(job);
+        directory::details(&path).map_err(|source| LaunchError::Directory { path, source })
     }
 
     /// Removes the folder of a job. One that is not there is fine.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use posthuman_types::{Input, InputManifest};
+use posthuman_types::{Input, InputManifest, ModelDetails};
 
 use super::process::{read_bounded, write_private};
 use super::{LaunchError, Run, directory_error};
@@ -56,6 +56,25 @@ pub(super) fn keep_log(directory: &Path, log: impl io::Read) -> String {
     String::from_utf8_lossy(&kept).into_owned()
 }
 
+/// What a trained model is besides its shape, beside the job: it is no output, since no figure of the job depends on it.
+const DETAILS: &str = "model.json";
+
+/// Keeps what is said of a trained model.
+pub(super) fn keep_details(directory: &Path, details: &ModelDetails) -> Result<(), LaunchError> {
+    let path = directory.join(DETAILS);
+    let json = serde_json::to_vec(details).expect("details have no key that is not a string");
+    write_private(&path, &json).map_err(directory_error(&path))
+}
+
+/// What [`keep_details`] kept; nothing where a model was trained before that was done.
+pub(crate) fn details(directory: &Path) -> io::Result<Option<ModelDetails>> {
+    match fs::read(directory.join(DETAILS)) {
+        Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// Describes the files under `outputs/` and refuses everything that does not belong there.
 pub(super) fn outputs(directory: &Path, task: &Task) -> Result<InputManifest, String> {
     let unreadable = |error: io::Error| format!("`outputs/` could not be read: {error}");
@@ -103,6 +122,7 @@ mod tests {
             parameters: String::new(),
             inputs: InputManifest::default(),
             commitment: None,
+            engine: None,
             threads: 1,
             limits: Limits {
                 memory_bytes: 1,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 
 use posthuman_proofs::{check_answers, read_statement};
-use posthuman_types::{Commitment, ObjectId, Statement};
+use posthuman_types::{Commitment, ModelDetails, ObjectId, Statement};
 
 use super::drain::{DrainError, Drained};
 use super::{LaunchError, Run, Stopped, directory};
@@ -113,8 +113,9 @@ fn accept(run: &Run<'_>, ended: Ended) -> Result<Outcome, LaunchError> {
     };
     match (said, &run.task) {
         (Ending::Checked(checked), Task::Check(_)) => Ok(Outcome::Checked(checked)),
-        (Ending::Imported(facts), Task::Import(_)) => imported(drained, facts),
-        (Ending::Done, Task::Job(_)) => finished(run, drained),
+        (Ending::Imported(facts), Task::Import(_)) => imported(drained, *facts),
+        (Ending::Done, Task::Job(_)) => finished(run, drained, None),
+        (Ending::Trained { details }, Task::Job(_)) => finished(run, drained, details.as_deref()),
         _ => Ok(protocol_failure("it answered something that was not asked")),
     }
 }
@@ -132,9 +133,7 @@ fn imported(drained: Drained, facts: ImportFacts) -> Result<Outcome, LaunchError
         commitment,
         tokenizer,
         config,
-        family,
         architecture,
-        parameters,
         source,
     } = facts;
     Ok(Outcome::Imported(Imported {
@@ -142,14 +141,12 @@ fn imported(drained: Drained, facts: ImportFacts) -> Result<Outcome, LaunchError
         commitment,
         tokenizer,
         config,
-        family,
         architecture,
-        parameters,
         source,
     }))
 }
 
-fn finished(run: &Run<'_>, drained: Drained) -> Result<Outcome, LaunchError> {
+fn finished(run: &Run<'_>, drained: Drained, details: Option<&ModelDetails>) -> Result<Outcome, LaunchError> {
     let Task::Job(spec) = &run.task else {
         return Err(LaunchError::Lost);
     };
@@ -178,6 +175,9 @@ fn finished(run: &Run<'_>, drained: Drained) -> Result<Outcome, LaunchError> {
     }
     if drained.whole != run.task.makes_a_model() {
         return Ok(protocol_failure("it did not seal a whole model"));
+    }
+    if let Some(details) = details {
+        directory::keep_details(&run.directory, details)?;
     }
     let result = match take_result(drained, statement.commitment_out.as_ref()) {
         Ok(result) => result,

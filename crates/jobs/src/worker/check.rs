@@ -5,7 +5,7 @@ use posthuman_types::{EvaluateParameters, InferParameters, Operation, Parameters
 
 use super::session::Session;
 use super::stop::Stop;
-use super::{evaluate, infer, inputs, train, weights};
+use super::{arithmetic, evaluate, infer, inputs, train, weights};
 use crate::protocol::Ending;
 use crate::task::{CheckSpec, Checked, RefusalCode};
 
@@ -46,6 +46,9 @@ fn examine(session: &mut Session, check: &CheckSpec, checked: &mut Checked) -> R
         Some(key) => Some(weights::open_header(session, &key)?),
         None => None,
     };
+    if let Some(header) = &model {
+        arithmetic::check(header, parameters.precision())?;
+    }
     checked.context = model.as_ref().map_or(0, |header| header.config.context as u32);
     match (parameters, &model) {
         (Parameters::Train(parameters), model) => {

@@ -2,14 +2,15 @@
 
 use std::ops::ControlFlow;
 
-use posthuman_lm::{EvaluateOptions, Evaluation, bootstrap_bits_per_byte, engine_version, evaluate};
+use posthuman_lm::{EvaluateOptions, Evaluation, bootstrap_bits_per_byte, evaluate};
 use posthuman_proofs::StatementFacts;
 use posthuman_types::{InputManifest, JobSpec, Parameters, Progress, Usage};
 use serde::Serialize;
 
 use super::session::Session;
 use super::stop::Stop;
-use super::{inputs, weights};
+use super::{arithmetic, inputs, weights};
+use crate::numerics::engine_name;
 use crate::task::RefusalCode;
 
 /// Names of the inputs.
@@ -32,6 +33,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let text = inputs::text(session, "text")?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
+    let bundle = arithmetic::set(bundle, job, parameters.precision)?;
     let tokens = bundle
         .tokenizer()
         .encode(&text)
@@ -70,7 +72,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let score = serde_json::to_vec(&score).map_err(|error| Stop::internal(&error))?;
     let outputs = vec![session.write_output("evaluation.json", &score)?];
     let facts = StatementFacts {
-        engine: engine_version().to_owned(),
+        engine: engine_name(bundle.model().arithmetic()),
         commitment_out: None,
         tokenizer: weights::tokenizer_digest(&bundle)?,
         outputs: InputManifest::default(),

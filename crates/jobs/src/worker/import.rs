@@ -5,11 +5,11 @@ use std::io;
 
 use posthuman_lm::{Bundle, ModelFiles, import_folder, import_gguf};
 use posthuman_types::api::{GGUF_FILE, MODEL_FILES};
-use posthuman_types::{Architecture, Input, InputManifest, keccak256};
+use posthuman_types::{Input, InputManifest, keccak256};
+use zeroize::Zeroizing;
 
 use super::session::Session;
 use super::stop::Stop;
-use super::train::architecture;
 use super::{inputs, weights};
 use crate::handover::{MODEL_SLOT, OpeningReader};
 use crate::protocol::Ending;
@@ -23,37 +23,43 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
     for input in import.inputs.inputs() {
         others.insert(input.name.clone(), inputs::bytes(session, &input.name)?);
     }
+    let weights_bytes = open(session, &import.weights)?;
+    let bundle = bundle(others, &import.weights.name, &weights_bytes)?;
+    // From here on only the model is held.
+    drop(weights_bytes);
+    let mut files = import.inputs.inputs().to_vec();
+    files.push(import.weights.clone());
+    session.phase("committing to the weights")?;
+    let facts = ImportFacts {
+        commitment: weights::commitment(&bundle, &session.keys.output_salt.clone())?,
+        tokenizer: weights::tokenizer_digest(&bundle)?,
+        config: keccak256(bundle.model().config().to_json()),
+        architecture: bundle.header().describe(),
+        source: InputManifest::new(files).digest(),
+    };
+    weights::seal_model(session, &bundle)?;
+    Ok(Ending::Imported(Box::new(facts)))
+}
+
+/// The upload that holds the weights, which must be the one that the import names.
+fn open(session: &mut Session, named: &Input) -> Result<Zeroizing<Vec<u8>>, Stop> {
     let Some(key) = session.keys.model.clone() else {
         return Err(Stop::Failed(
             FailureCode::Internal,
             "an import was started without its weights".to_owned(),
         ));
     };
-    let sealed = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all();
-    let weights_bytes = sealed.map_err(Stop::io("opening the sealed upload"))?;
-    let bundle = bundle(others, &import.weights, &weights_bytes)?;
-    let mut files = import.inputs.inputs().to_vec();
-    files.push(Input::describe(&import.weights, &weights_bytes));
-    drop(weights_bytes);
-    session.phase("committing to the weights")?;
-    let shape = architecture(bundle.model().config());
-    let facts = ImportFacts {
-        commitment: weights::commitment(&bundle, &session.keys.output_salt.clone())?,
-        tokenizer: weights::tokenizer_digest(&bundle)?,
-        config: keccak256(bundle.model().config().to_json()),
-        parameters: shape.parameters,
-        family: shape.family,
-        architecture: Architecture {
-            layers: shape.layers,
-            heads: shape.heads,
-            width: shape.width,
-            context: shape.context,
-            vocabulary: shape.vocabulary,
-        },
-        source: InputManifest::new(files).digest(),
-    };
-    weights::seal_model(session, &bundle)?;
-    Ok(Ending::Imported(facts))
+    let expected = usize::try_from(named.bytes).unwrap_or_default();
+    let sealed = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all(expected);
+    let bytes = sealed.map_err(Stop::io("opening the sealed upload"))?;
+    if Input::describe(&named.name, &bytes) != *named {
+        let reason = format!(
+            "the upload `{}` is not the one that the import names: its digest differs",
+            named.name
+        );
+        return Err(Stop::Failed(FailureCode::InputCorrupted, reason));
+    }
+    Ok(bytes)
 }
 
 fn bundle(others: BTreeMap<String, Vec<u8>>, name: &str, weights: &[u8]) -> Result<Bundle, Stop> {

@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    ChatOptions, ChatTemplate, Config, Finish, Message, Sampling, Tokenizer, check_context, engine_version,
-    generate,
+    ChatOptions, ChatTemplate, Config, Finish, Message, Sampling, Tokenizer, check_context, generate,
 };
 use posthuman_proofs::StatementFacts;
 use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Progress, Usage};
@@ -12,7 +11,8 @@ use serde::Serialize;
 
 use super::session::Session;
 use super::stop::Stop;
-use super::{inputs, weights};
+use super::{arithmetic, inputs, weights};
+use crate::numerics::engine_name;
 use crate::task::RefusalCode;
 
 /// Names of the inputs.
@@ -37,6 +37,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let prompt = inputs::prompt(session)?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
+    let bundle = arithmetic::set(bundle, job, parameters.precision)?;
     let template = bundle.extras().chat_template.as_ref();
     let tokens = prompt_tokens(bundle.tokenizer(), template, &prompt, &parameters)?;
     let counted = check_turn(bundle.model().config(), tokens.len(), &parameters)?;
@@ -74,7 +75,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     ];
     let generated_tokens = generation.tokens.len() as u64;
     let facts = StatementFacts {
-        engine: engine_version().to_owned(),
+        engine: engine_name(bundle.model().arithmetic()),
         commitment_out: None,
         tokenizer: weights::tokenizer_digest(&bundle)?,
         outputs: InputManifest::default(),

@@ -21,6 +21,11 @@ impl Stop {
         Self::Refused(code, reason.into())
     }
 
+    /// A refusal with an error and its causes as the reason.
+    pub(super) fn refused_for(code: RefusalCode, error: &dyn Error) -> Self {
+        Self::Refused(code, with_causes(error))
+    }
+
     /// A failure with an error and its causes as the reason.
     pub(super) fn failed(code: FailureCode, error: &dyn Error) -> Self {
         Self::Failed(code, with_causes(error))
@@ -57,7 +62,18 @@ impl Stop {
 
     /// What the engine says of sealed data: nobody but the node can have damaged them.
     pub(super) fn sealed(error: lm::Error) -> Self {
-        Self::failed(FailureCode::WeightsCorrupted, &error)
+        match error {
+            lm::Error::BundleAccess { source } => Self::io("opening the sealed model")(source),
+            error => Self::failed(FailureCode::WeightsCorrupted, &error),
+        }
+    }
+
+    /// What the engine says of a model that it writes.
+    pub(super) fn sealing(error: lm::Error) -> Self {
+        match error {
+            lm::Error::BundleAccess { source } => Self::io("sealing")(source),
+            error => Self::internal(&error),
+        }
     }
 }
 
@@ -69,4 +85,74 @@ fn with_causes(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use posthuman_types::ObjectId;
+
+    use super::*;
+    use crate::handover::{Key, OpeningReader, SealingWriter};
+    use crate::vault::Secret;
+
+    fn code(stop: Stop) -> FailureCode {
+        match stop {
+            Stop::Failed(code, reason) => {
+                assert!(!reason.is_empty());
+                code
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What comes of opening a model out of a stream.
+    fn opened(stream: &[u8], key: u8) -> FailureCode {
+        let key = Key {
+            object: ObjectId([1; 16]),
+            key: Secret::from_bytes([key; 32]),
+        };
+        let mut stream = stream;
+        let read = lm::Bundle::read(&mut OpeningReader::new(&mut stream, 0, &key));
+        code(Stop::sealed(read.unwrap_err()))
+    }
+
+    #[test]
+    fn a_sealed_model_that_does_not_open_is_corrupted_whatever_says_so() {
+        let key = Key {
+            object: ObjectId([1; 16]),
+            key: Secret::from_bytes([2; 32]),
+        };
+        let mut stream = Vec::new();
+        let mut writer = SealingWriter::new(&mut stream, 0, 0, &key);
+        io::Write::write_all(&mut writer, b"no bundle at all").unwrap();
+        writer.finish().unwrap();
+        assert_eq!(opened(&stream, 2), FailureCode::WeightsCorrupted, "no bundle");
+        assert_eq!(opened(&stream, 3), FailureCode::WeightsCorrupted, "another key");
+        assert_eq!(opened(&stream[..20], 2), FailureCode::WeightsCorrupted, "cut off");
+        assert_eq!(opened(&[], 2), FailureCode::WeightsCorrupted, "nothing");
+        let mut changed = stream.clone();
+        changed[30] ^= 1;
+        assert_eq!(
+            opened(&changed, 2),
+            FailureCode::WeightsCorrupted,
+            "a flipped bit"
+        );
+    }
+
+    #[test]
+    fn trouble_with_a_pipe_is_not_taken_for_damage() {
+        let access = |kind: io::ErrorKind| lm::Error::BundleAccess { source: kind.into() };
+        assert_eq!(
+            code(Stop::sealed(access(io::ErrorKind::BrokenPipe))),
+            FailureCode::Internal
+        );
+        assert_eq!(
+            code(Stop::sealing(access(io::ErrorKind::BrokenPipe))),
+            FailureCode::Internal
+        );
+        assert_eq!(
+            code(Stop::sealing(access(io::ErrorKind::StorageFull))),
+            FailureCode::DiskFull
+        );
+    }
 }

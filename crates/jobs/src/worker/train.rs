@@ -1,18 +1,22 @@
 //! Training: from a sealed model, or from scratch.
 
-use posthuman_assets::ArchitectureFacts;
+use std::io::Write;
+
 use posthuman_lm::{
-    Bundle, Config, Model, StepReport, Tokenizer, TrainOptions, Trainer, TrainingData, engine_version,
-    training_bytes,
+    Bundle, Config, Model, StepReport, Tokenizer, TrainOptions, Trainer, TrainingData, training_bytes,
 };
 use posthuman_proofs::StatementFacts;
-use posthuman_types::{InputManifest, JobSpec, Parameters, Progress, TrainParameters, Usage};
+use posthuman_types::{
+    ArchitectureFacts, Commitment, InputManifest, JobSpec, Parameters, Progress, TrainParameters, Usage,
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::session::Session;
 use super::stop::Stop;
-use super::{inputs, weights};
+use super::{arithmetic, inputs, weights};
+use crate::numerics::engine_name;
+use crate::protocol::Ending;
 use crate::task::{FailureCode, RefusalCode};
 
 /// Names of the inputs.
@@ -21,6 +25,7 @@ pub(super) const INPUTS: &[&str] = &["text", "held_out"];
 /// `metrics.json`: a pure function of the job, without times.
 #[derive(Serialize)]
 struct Metrics<'steps> {
+    /// Without details, which are no figures and may come to tell more: the same job gives the same bytes.
     architecture: ArchitectureFacts,
     training_tokens: u64,
     held_out_tokens: u64,
@@ -31,7 +36,7 @@ struct Metrics<'steps> {
 }
 
 /// Runs the job.
-pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
+pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<Ending, Stop> {
     let Parameters::Train(parameters) = inputs::parameters(&job.parameters)? else {
         return Err(inputs::other_operation());
     };
@@ -41,6 +46,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let text = inputs::text(session, "text")?;
     let held_out = inputs::optional_text(session, "held_out")?;
     let start = starting_point(session, job, &parameters, &text)?;
+    let before = values_before(session, job, &start)?;
     let extras = start.extras().clone();
     let (model, tokenizer) = start.into_parts();
     let options = options(&parameters, job.threads);
@@ -52,45 +58,19 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     check_length(data.training_tokens(), options.sequence)?;
     let numbers = (data.training_tokens() as u64, data.held_out_tokens() as u64);
     let (trainer, reports) = train(session, model, data, options, job)?;
-    let last = reports.last().ok_or_else(|| {
-        Stop::Failed(
-            FailureCode::WeightsCorrupted,
-            "the checkpoint holds no step".to_owned(),
-        )
-    })?;
-    let metrics = Metrics {
-        architecture: architecture(trainer.model().config()),
-        training_tokens: numbers.0,
-        held_out_tokens: numbers.1,
-        trained_tokens: last.tokens,
-        final_loss: last.loss,
-        held_out_loss: last.held_out_loss,
-        steps: &reports,
-    };
-    let metrics = serde_json::to_vec(&metrics).map_err(|error| Stop::internal(&error))?;
-    let usage = Usage {
-        trained_tokens: last.tokens,
-        ..Usage::default()
-    };
     let bundle = Bundle::new(trainer.into_model(), tokenizer)
         .and_then(|bundle| bundle.with_extras(extras))
         .map_err(|error| Stop::internal(&error))?;
-    conclude(session, job, &bundle, &metrics, usage)
+    conclude(session, job, &bundle, before.as_ref(), numbers, &reports)
 }
 
-/// The shape of a model, as it is published.
-pub(super) fn architecture(config: &Config) -> ArchitectureFacts {
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    ArchitectureFacts {
-        family: config.family.name().to_owned(),
-        layers: number(config.layers),
-        heads: number(config.heads),
-        width: number(config.width),
-        context: number(config.context),
-        vocabulary: number(config.vocabulary),
-        parameters: config.parameter_count() as u64,
-        precision: "f32".to_owned(),
+/// The commitment to the values that a training begins with, under the salt of the model that goes in.
+fn values_before(session: &Session, job: &JobSpec, start: &Bundle) -> Result<Option<Commitment>, Stop> {
+    if job.commitment.is_some() && weights::is_quantised(start) {
+        let salt = weights::salt(session)?;
+        return weights::commitment_to_values(start, &salt).map(Some);
     }
+    Ok(job.commitment.clone())
 }
 
 /// The shape that a training from scratch asks for.
@@ -190,7 +170,8 @@ fn starting_point(
 ) -> Result<Bundle, Stop> {
     if job.commitment.is_some() {
         no_new_shape(parameters)?;
-        return weights::open(session, job.commitment.as_ref());
+        let bundle = weights::open(session, job.commitment.as_ref())?;
+        return arithmetic::set(bundle, job, parameters.precision);
     }
     let config = new_config(parameters)?;
     check_size(&config, &options(parameters, job.threads), job)?;
@@ -198,7 +179,8 @@ fn starting_point(
     let tokenizer = Tokenizer::train(&[text], config.vocabulary)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))?;
     let model = Model::random(config, parameters.seed).map_err(|error| Stop::internal(&error))?;
-    Bundle::new(model, tokenizer).map_err(|error| Stop::internal(&error))
+    let bundle = Bundle::new(model, tokenizer).map_err(|error| Stop::internal(&error))?;
+    arithmetic::set(bundle, job, parameters.precision)
 }
 
 fn train(
@@ -234,8 +216,7 @@ fn train(
         if every > 0 && trainer.steps_done().is_multiple_of(every) && !trainer.finished() {
             slot += 1;
             let state = Zeroizing::new(trainer.checkpoint().map_err(|error| Stop::internal(&error))?);
-            let packed = pack(&reports, &state)?;
-            weights::seal(session, slot, trainer.steps_done() as u32, &packed)?;
+            seal_checkpoint(session, slot, trainer.steps_done() as u32, &reports, &state)?;
         }
     }
     tracing::debug!(job = %job.job_id, steps = trainer.steps_done(), "trained");
@@ -256,13 +237,21 @@ fn progress(report: &StepReport) -> Progress {
 
 /// A checkpoint as it is sealed: the length of the reports' JSON (8 bytes, big-endian), that JSON, the engine's state.
 /// The reports belong to it because `metrics.json` tells of every step, also of those before a crash.
-fn pack(reports: &[StepReport], state: &[u8]) -> Result<Zeroizing<Vec<u8>>, Stop> {
+fn seal_checkpoint(
+    session: &mut Session,
+    slot: u32,
+    step: u32,
+    reports: &[StepReport],
+    state: &[u8],
+) -> Result<(), Stop> {
     let reports = serde_json::to_vec(reports).map_err(|error| Stop::internal(&error))?;
-    let mut packed = Zeroizing::new(Vec::with_capacity(8 + reports.len() + state.len()));
-    packed.extend_from_slice(&(reports.len() as u64).to_be_bytes());
-    packed.extend_from_slice(&reports);
-    packed.extend_from_slice(state);
-    Ok(packed)
+    let mut writer = weights::sealing(session, slot, step);
+    writer
+        .write_all(&(reports.len() as u64).to_be_bytes())
+        .and_then(|()| writer.write_all(&reports))
+        .and_then(|()| writer.write_all(state))
+        .and_then(|()| writer.finish())
+        .map_err(Stop::io("sealing"))
 }
 
 fn unpack(packed: &[u8]) -> Result<(Vec<StepReport>, &[u8]), Stop> {
@@ -278,16 +267,24 @@ fn unpack(packed: &[u8]) -> Result<(Vec<StepReport>, &[u8]), Stop> {
     Ok((serde_json::from_slice(reports).map_err(|_| damaged())?, state))
 }
 
+/// Commits to the new model, seals it and states what was done.
 fn conclude(
     session: &mut Session,
     job: &JobSpec,
     bundle: &Bundle,
-    metrics: &[u8],
-    usage: Usage,
-) -> Result<(), Stop> {
+    before: Option<&Commitment>,
+    (training_tokens, held_out_tokens): (u64, u64),
+    steps: &[StepReport],
+) -> Result<Ending, Stop> {
+    let last = steps.last().ok_or_else(|| {
+        Stop::Failed(
+            FailureCode::WeightsCorrupted,
+            "the checkpoint holds no step".to_owned(),
+        )
+    })?;
     session.phase("committing to the weights")?;
-    if let (Some(salt), Some(before)) = (session.keys.salt.clone(), &job.commitment)
-        && weights::commitment(bundle, &salt)? == *before
+    if let Some(before) = before
+        && weights::commitment(bundle, &weights::salt(session)?)? == *before
     {
         let reason = "the training left the weights as they were, so there is no new model: train longer or with a \
                       higher learning rate";
@@ -295,13 +292,29 @@ fn conclude(
     }
     let output_salt = session.keys.output_salt.clone();
     let facts = StatementFacts {
-        engine: engine_version().to_owned(),
+        engine: engine_name(bundle.model().arithmetic()),
         commitment_out: Some(weights::commitment(bundle, &output_salt)?),
         tokenizer: weights::tokenizer_digest(bundle)?,
         outputs: InputManifest::default(),
-        usage,
+        usage: Usage {
+            trained_tokens: last.tokens,
+            ..Usage::default()
+        },
     };
     weights::seal_model(session, bundle)?;
-    let outputs = vec![session.write_output("metrics.json", metrics)?];
-    session.state(job, outputs, facts)
+    let mut architecture = bundle.header().describe();
+    let details = architecture.details.take().map(Box::new);
+    let metrics = Metrics {
+        architecture,
+        training_tokens,
+        held_out_tokens,
+        trained_tokens: last.tokens,
+        final_loss: last.loss,
+        held_out_loss: last.held_out_loss,
+        steps,
+    };
+    let metrics = serde_json::to_vec(&metrics).map_err(|error| Stop::internal(&error))?;
+    let outputs = vec![session.write_output("metrics.json", &metrics)?];
+    session.state(job, outputs, facts)?;
+    Ok(Ending::Trained { details })
 }

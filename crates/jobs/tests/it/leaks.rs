@@ -32,12 +32,26 @@ fn no_window_of_any_tensor_is_in_any_file() {
     bench.vault.commit(child.result.unwrap()).unwrap();
     bench.finish(job(infer(8), &[("prompt", "the sea")], Some(&model)));
     bench.finish(job(evaluate(), &[("text", &text(2, 60))], Some(&model)));
+    let imported = bench.quantised_model();
+    let quantised = (imported.object, imported.commitment);
+    bench.finish(job(infer(8), &[("prompt", "a cat")], Some(&quantised)));
+    bench.finish(job(
+        evaluate(),
+        &[("text", "a cat sat on a mat")],
+        Some(&quantised),
+    ));
 
     let mut windows = HashSet::new();
-    for object in [model.0, child.result.unwrap()] {
+    for object in [model.0, child.result.unwrap(), quantised.0] {
         let bundle = Bundle::from_bytes(&bench.vault.read(object, u64::MAX).unwrap()).unwrap();
         for tensor in bundle.tensors() {
-            add_windows(&mut windows, &tensor.values());
+            if tensor.kind.is_quantised() {
+                let mut blocks = Vec::new();
+                tensor.bytes(&mut |piece| blocks.extend_from_slice(piece));
+                add_bytes(&mut windows, blocks);
+            } else {
+                add_windows(&mut windows, &tensor.values());
+            }
         }
     }
     assert!(windows.len() > 10_000);
@@ -54,8 +68,10 @@ fn no_window_of_any_tensor_is_in_any_file() {
     );
 
     // The search finds what is there to be found.
-    let open = bench.vault.read(model.0, u64::MAX).unwrap();
-    assert!(open.windows(WINDOW).any(|window| windows.contains(window)));
+    for object in [model.0, quantised.0] {
+        let open = bench.vault.read(object, u64::MAX).unwrap();
+        assert!(open.windows(WINDOW).any(|window| windows.contains(window)));
+    }
 }
 
 /// All windows of a tensor in f32, bf16 and f16; raw, in hexadecimal and in base64 at each of its three alignments.
@@ -70,13 +86,18 @@ fn add_windows(windows: &mut HashSet<Vec<u8>>, values: &[f32]) {
         .flat_map(|value| to_half(*value).to_le_bytes())
         .collect();
     for raw in [single, brain, half] {
-        let mut encodings = vec![hexadecimal(&raw)];
-        encodings.extend((0..3).map(|skip| base64(&raw[skip.min(raw.len())..])));
-        encodings.push(raw);
-        for encoded in encodings {
-            let telling = |window: &&[u8]| window.iter().collect::<HashSet<_>>().len() > 4;
-            windows.extend(encoded.windows(WINDOW).filter(telling).map(<[u8]>::to_vec));
-        }
+        add_bytes(windows, raw);
+    }
+}
+
+/// All windows of these bytes; raw, in hexadecimal and in base64.
+fn add_bytes(windows: &mut HashSet<Vec<u8>>, raw: Vec<u8>) {
+    let mut encodings = vec![hexadecimal(&raw)];
+    encodings.extend((0..3).map(|skip| base64(&raw[skip.min(raw.len())..])));
+    encodings.push(raw);
+    for encoded in encodings {
+        let telling = |window: &&[u8]| window.iter().collect::<HashSet<_>>().len() > 4;
+        windows.extend(encoded.windows(WINDOW).filter(telling).map(<[u8]>::to_vec));
     }
 }
 

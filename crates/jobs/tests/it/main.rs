@@ -4,6 +4,7 @@
 
 mod crashes;
 mod leaks;
+mod precision;
 mod refusals;
 mod sandbox;
 mod story;

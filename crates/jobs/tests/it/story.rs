@@ -2,13 +2,12 @@ use std::fs;
 
 use posthuman_jobs::engine::local::{CheckSpec, Event, Launch, Outcome, Task};
 use posthuman_jobs::rerun::{Rerun, rerun};
-use posthuman_jobs::vault::{MasterKey, Vault};
 use posthuman_lm::Bundle;
 use posthuman_proofs::compare;
-use posthuman_types::{Operation, Progress, Statement};
+use posthuman_types::{Operation, Progress};
 
 use crate::support::{
-    Bench, LIMITS, WORKER, architecture, evaluate, infer, input, job, password, small_model, spec, text,
+    Bench, LIMITS, WORKER, architecture, evaluate, infer, input, job, run_again, small_model, spec, text,
     train,
 };
 
@@ -83,40 +82,6 @@ fn train_fine_tune_infer_evaluate_and_run_each_again() {
     run_again(&bench, &scoring, None, &score.statement, &[1]);
 }
 
-/// Runs a job again from a vault that is open for reading alone, and compares.
-fn run_again(
-    bench: &Bench,
-    launch: &Launch,
-    result: Option<posthuman_types::ObjectId>,
-    statement: &Statement,
-    threads: &[u16],
-) {
-    let key = MasterKey::open(&bench.path("key"), &password()).unwrap();
-    let vault = Vault::open_read_only(&bench.path("vault"), key).unwrap();
-    for threads in threads {
-        let again = Rerun {
-            executable: WORKER.into(),
-            spec: spec(launch),
-            model: launch.model,
-            result,
-            inputs: launch.inputs.clone(),
-            threads: *threads,
-            scratch: bench.path("scratch"),
-            sandbox: true,
-        };
-        let second = rerun(&vault, &again).unwrap();
-        compare(statement, &second).unwrap();
-        assert!(
-            fs::read_dir(bench.path("scratch")).unwrap().next().is_none(),
-            "the folder is gone"
-        );
-    }
-    assert!(
-        bench.vault.pending().unwrap().is_empty(),
-        "a re-run leaves nothing in the vault"
-    );
-}
-
 #[test]
 fn a_rerun_on_another_seed_or_input_differs_and_says_where() {
     let bench = Bench::new();
@@ -127,6 +92,7 @@ fn a_rerun_on_another_seed_or_input_differs_and_says_where() {
         let again = Rerun {
             executable: WORKER.into(),
             spec: spec(launch),
+            engine: finished.statement.engine.clone(),
             model: None,
             result: finished.result,
             inputs: launch.inputs.clone(),

@@ -1,24 +1,33 @@
 //! A vault, an engine and small jobs.
 
+#[path = "../../../lm/tests/it/gguf/quantised_file.rs"]
+mod quantised_file;
+#[path = "../../../lm/tests/it/gguf/writer.rs"]
+mod writer;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use posthuman_jobs::engine::local::{
-    Event, Finished, ImportSpec, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob, Task,
-    TimedEvent,
+    Event, Finished, ImportSpec, Imported, Launch, LocalEngine, LocalEngineOptions, Outcome, RunningJob,
+    Task, TimedEvent,
 };
+use posthuman_jobs::rerun::{Rerun, rerun};
 use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_jobs::vault::{MasterKey, ObjectKind, Password, Vault};
 use posthuman_lm::{Config, Model, Tokenizer};
+use posthuman_proofs::compare;
 use posthuman_types::{
     Architecture, Commitment, EvaluateParameters, InferParameters, Input, InputManifest, JobId, JobSpec,
-    Limits, ObjectId, Operation, Parameters, Publication, TrainParameters, keccak256,
+    Limits, ObjectId, Operation, Parameters, Precision, Publication, Statement, TrainParameters, keccak256,
 };
 use tempfile::TempDir;
 
 pub const WORKER: &str = env!("CARGO_BIN_EXE_posthuman-worker-for-tests");
+/// A GGUF file that another program wrote.
+const TINY: &[u8] = include_bytes!("../../../lm/tests/fixtures/gguf/llama_tiny.gguf");
 pub const LIMITS: Limits = Limits {
     memory_bytes: 4 << 30,
     cpu_seconds: 300,
@@ -91,19 +100,28 @@ impl Bench {
 
     /// Imports a model from its files.
     pub fn import(&self, model: &Model, tokenizer: &Tokenizer, safetensors: &[u8]) -> Outcome {
-        let mut writer = self.vault.writer(ObjectKind::Upload).unwrap();
-        writer.write_all(safetensors).unwrap();
-        let upload = writer.finish().unwrap();
         let config = model.config().to_json();
         let inputs = vec![
             input("config.json", config.as_bytes()),
             input("tokenizer.json", tokenizer.to_json()),
         ];
+        self.import_files(
+            Input::describe("model.safetensors", safetensors),
+            safetensors,
+            inputs,
+        )
+    }
+
+    /// Imports weights, described as said, with files beside them.
+    pub fn import_files(&self, described: Input, weights: &[u8], inputs: Vec<StageInput>) -> Outcome {
+        let mut writer = self.vault.writer(ObjectKind::Upload).unwrap();
+        writer.write_all(weights).unwrap();
+        let upload = writer.finish().unwrap();
         let manifest = InputManifest::new(inputs.iter().map(|input| input.input.clone()).collect());
         self.run(Launch {
             task: Task::Import(ImportSpec {
                 inputs: manifest,
-                weights: "model.safetensors".to_owned(),
+                weights: described,
                 limits: LIMITS,
             }),
             model: Some(upload),
@@ -113,6 +131,27 @@ impl Bench {
             allowance: None,
             deadline: None,
         })
+    }
+
+    /// Imports a model of every type of block and commits it.
+    pub fn quantised_model(&self) -> Imported {
+        self.model_of_file(&quantised_file::file(TINY, &[]))
+    }
+
+    /// The same without Q6_K, whose negative scales make negative zeros.
+    pub fn quantised_model_without_negative_zeros(&self) -> Imported {
+        let tensors = quantised_file::TENSORS
+            .map(|(name, rows, columns, kind)| (name, rows, columns, if kind == 14 { 8 } else { kind }));
+        self.model_of_file(&quantised_file::file_of(TINY, &[], tensors))
+    }
+
+    fn model_of_file(&self, file: &[u8]) -> Imported {
+        let described = Input::describe("model.gguf", file);
+        let Outcome::Imported(imported) = self.import_files(described, file, vec![]) else {
+            panic!("imported")
+        };
+        self.vault.commit(imported.object).unwrap();
+        imported
     }
 
     pub fn checkpoints(&self) -> Vec<(ObjectId, u32)> {
@@ -168,6 +207,7 @@ pub fn train(architecture: Option<Architecture>, steps: u32) -> Parameters {
         clip: 1.0,
         evaluate_every: 2,
         seed: 11,
+        precision: Precision::F32,
     })
 }
 
@@ -181,6 +221,7 @@ pub fn infer(maximum_tokens: u32) -> Parameters {
         stop,
         seed: 3,
         chat: false,
+        precision: Precision::F32,
     })
 }
 
@@ -188,7 +229,18 @@ pub fn evaluate() -> Parameters {
     Parameters::Evaluate(EvaluateParameters {
         bootstrap_samples: 100,
         seed: 5,
+        precision: Precision::F32,
     })
+}
+
+/// The same parameters, computed in bf16.
+pub fn in_bf16(mut parameters: Parameters) -> Parameters {
+    match &mut parameters {
+        Parameters::Train(train) => train.precision = Precision::Bf16,
+        Parameters::Infer(infer) => infer.precision = Precision::Bf16,
+        Parameters::Evaluate(evaluate) => evaluate.precision = Precision::Bf16,
+    }
+    parameters
 }
 
 /// A text of so many words, different for each seed, which says no more than it must.
@@ -242,6 +294,7 @@ pub fn job_of(
         parameters,
         inputs: manifest,
         commitment: model.map(|(_, commitment)| commitment.clone()),
+        engine: None,
         threads: 2,
         limits: LIMITS,
     };
@@ -298,4 +351,39 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Runs a job again from a vault that is open for reading alone, and compares.
+pub fn run_again(
+    bench: &Bench,
+    launch: &Launch,
+    result: Option<ObjectId>,
+    statement: &Statement,
+    threads: &[u16],
+) {
+    let key = MasterKey::open(&bench.path("key"), &password()).unwrap();
+    let vault = Vault::open_read_only(&bench.path("vault"), key).unwrap();
+    for threads in threads {
+        let again = Rerun {
+            executable: WORKER.into(),
+            spec: spec(launch),
+            engine: statement.engine.clone(),
+            model: launch.model,
+            result,
+            inputs: launch.inputs.clone(),
+            threads: *threads,
+            scratch: bench.path("scratch"),
+            sandbox: true,
+        };
+        let second = rerun(&vault, &again).unwrap();
+        compare(statement, &second).unwrap();
+        assert!(
+            std::fs::read_dir(bench.path("scratch")).unwrap().next().is_none(),
+            "the folder is gone"
+        );
+    }
+    assert!(
+        bench.vault.pending().unwrap().is_empty(),
+        "a re-run leaves nothing in the vault"
+    );
 }

@@ -17,6 +17,7 @@ use std::io::{Read, Write};
 
 use serde_json::{Map, Value};
 
+use crate::arithmetic::Arithmetic;
 use crate::chat::ChatTemplate;
 use crate::error::{Error, Result};
 use crate::generation_defaults::GenerationDefaults;
@@ -90,6 +91,27 @@ impl Bundle {
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// The same bundle, its model's products computed in another arithmetic.
+    ///
+    /// # Errors
+    /// As [`Model::with_arithmetic`].
+    pub fn with_arithmetic(self, arithmetic: Arithmetic) -> Result<Self> {
+        Ok(Self {
+            model: self.model.with_arithmetic(arithmetic)?,
+            ..self
+        })
+    }
+
+    /// What its head tells.
+    pub fn header(&self) -> BundleHeader {
+        BundleHeader {
+            config: self.model.config().clone(),
+            tokenizer: self.tokenizer.clone(),
+            extras: self.extras.clone(),
+            kinds: self.tensors().map(|tensor| tensor.kind).collect(),
+        }
     }
 
     /// All tensors in canonical order, for a commitment.

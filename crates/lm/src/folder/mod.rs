@@ -20,7 +20,7 @@ pub use files::ModelFiles;
 pub use join::join_shards;
 pub(crate) use shards::{InMemory, Shards, TensorSource};
 
-use crate::bundle::{Bundle, BundleExtras};
+use crate::bundle::{Bundle, BundleExtras, BundleHeader};
 use crate::config::Config;
 use crate::error::Result;
 use crate::generation_defaults::GenerationDefaults;
@@ -36,6 +36,29 @@ const MAXIMUM_TEXT: u64 = 1 << 27;
 /// # Errors
 /// What is wrong, by the file, the key or the tensor at fault. Pickled weights are refused: they are programs.
 pub fn import_folder(files: &dyn ModelFiles) -> Result<Bundle> {
+    let (config, tokenizer, extras) = read_texts(files)?;
+    let model = import::model_of(config, &Shards::open(files)?)?;
+    Bundle::new(model, tokenizer)?.with_extras(extras)
+}
+
+/// What [`import_folder`] would make of a folder, without the weights: their names, shapes and types are read, and no
+/// value.
+///
+/// # Errors
+/// As [`import_folder`], for all but values.
+pub fn describe_folder(files: &dyn ModelFiles) -> Result<BundleHeader> {
+    let (config, tokenizer, extras) = read_texts(files)?;
+    let kinds = import::kinds_of(&config, &Shards::open(files)?)?;
+    Ok(BundleHeader {
+        config,
+        tokenizer,
+        extras,
+        kinds,
+    })
+}
+
+/// All that a folder says beside the weights.
+fn read_texts(files: &dyn ModelFiles) -> Result<(Config, Tokenizer, BundleExtras)> {
     let config_json = files::required(files, "config.json")?;
     let config = Config::from_json(&config_json)?;
     let tokenizer = read_tokenizer(files, &config_json)?;
@@ -44,11 +67,11 @@ pub fn import_folder(files: &dyn ModelFiles) -> Result<Bundle> {
         .map(|json| GenerationDefaults::from_generation_config(&json))
         .transpose()?
         .filter(|defaults| !defaults.is_empty());
-    let model = import::model_of(config, &Shards::open(files)?)?;
-    Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
+    let extras = BundleExtras {
         chat_template,
         generation,
-    })
+    };
+    Ok((config, tokenizer, extras))
 }
 
 /// The tokenizer of a folder, with the tokens that begin and end a text as the folder's files say.

@@ -2,11 +2,11 @@
 
 use super::GgufFile;
 use super::model::GgufModel;
-use crate::bundle::{Bundle, BundleExtras};
+use crate::bundle::{Bundle, BundleExtras, BundleHeader};
 use crate::chat::ChatTemplate;
 use crate::config::Config;
 use crate::error::Result;
-use crate::import::{Described, NamedTensors, assemble};
+use crate::import::{Described, NamedTensors, assemble, stored_kinds};
 use crate::tokenizer::{SpecialTokens, Tokenizer};
 
 /// Makes a bundle of a GGUF file: its model in the file's own types, its tokenizer, the tokens that begin and end a text,
@@ -23,6 +23,27 @@ pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
     Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
         chat_template,
         generation: None,
+    })
+}
+
+/// What [`import_gguf`] would make of a file, without the weights: their names, shapes and types are read, and no value.
+///
+/// # Errors
+/// As [`import_gguf`], for all but values.
+pub fn describe_gguf(bytes: &[u8]) -> Result<BundleHeader> {
+    let file = GgufFile::read(bytes)?;
+    let model = file.model()?;
+    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    let (tokenizer, chat_template) = tokenizer(&file)?;
+    let kinds = stored_kinds(&config, &model)?;
+    Ok(BundleHeader {
+        config,
+        tokenizer,
+        extras: BundleExtras {
+            chat_template,
+            generation: None,
+        },
+        kinds,
     })
 }
 

@@ -3,9 +3,7 @@
 use posthuman_assets::{AssetFacts, Ddo, ModelFacts, Origin};
 use posthuman_chain::FixedRate;
 use posthuman_store::AssetRow;
-use posthuman_types::api::{
-    ArchitectureView, Asset, AssetPage, AssetQuery, BirthMint, Lineage, LineageStep, Price,
-};
+use posthuman_types::api::{Asset, AssetPage, AssetQuery, BirthMint, Lineage, LineageStep, Price};
 use posthuman_types::{Amount, Did};
 
 use crate::error::{ErrorCode, NodeError, OrFault};
@@ -115,6 +113,7 @@ impl Node {
             architecture: None,
             commitment: None,
             tokenizer: None,
+            engine: None,
             allowances: None,
             trainer: row.trainer,
             parent_share_bps: None,
@@ -169,17 +168,8 @@ impl Node {
 }
 
 fn add_model(asset: &mut Asset, facts: ModelFacts) {
-    let shape = facts.architecture;
-    asset.architecture = Some(ArchitectureView {
-        family: shape.family,
-        layers: shape.layers,
-        heads: shape.heads,
-        width: shape.width,
-        context: shape.context,
-        vocabulary: shape.vocabulary,
-        parameters: shape.parameters,
-        precision: shape.precision,
-    });
+    asset.architecture = Some(facts.architecture);
+    asset.engine = Some(facts.engine);
     asset.commitment = Some(facts.commitment);
     asset.tokenizer = Some(facts.tokenizer);
     asset.allowances = Some(facts.allowances);

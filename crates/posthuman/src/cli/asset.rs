@@ -2,9 +2,10 @@
 
 use clap::Subcommand;
 use posthuman_types::api::{Asset, AssetKind, AssetQuery, LineageStep};
-use posthuman_types::{Address, Amount, Did};
+use posthuman_types::{Address, Amount, Did, EngineName, Precision};
 
 use super::context::{Context, DECIMALS, address};
+use super::describe;
 use super::output::{Report, facts, table};
 
 /// Assets of the market.
@@ -177,6 +178,34 @@ impl List {
 
 /// One asset for people.
 pub(crate) fn show(asset: &Asset) -> anyhow::Result<Report> {
+    report(asset, lines(asset))
+}
+
+/// One model for people, with all that is known of it.
+pub(crate) fn show_model(asset: &Asset) -> anyhow::Result<Report> {
+    let mut lines = lines(asset);
+    if let Some(shape) = &asset.architecture
+        && let Some(details) = &shape.details
+    {
+        lines.extend(describe::details(shape, details));
+    }
+    report(asset, lines)
+}
+
+fn report(asset: &Asset, lines: Vec<(&'static str, String)>) -> anyhow::Result<Report> {
+    let text = format!("{}\n\n{}", facts(&lines), asset.description);
+    Report::new(text.trim_end(), asset)
+}
+
+/// The engine that made a model, and what that says of it.
+fn engine(name: &str) -> String {
+    match EngineName::read(name).precision() {
+        Some(Precision::Bf16) => format!("{name}: trained in bf16"),
+        _ => name.to_owned(),
+    }
+}
+
+fn lines(asset: &Asset) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("did", asset.did.to_string()),
         ("kind", kind_word(asset.kind).to_owned()),
@@ -187,18 +216,10 @@ pub(crate) fn show(asset: &Asset) -> anyhow::Result<Report> {
         ("datatoken", asset.datatoken.to_string()),
     ];
     if let Some(shape) = &asset.architecture {
-        let text = format!(
-            "{}, {} layers, {} heads, width {}, context {}, vocabulary {}, {} parameters, {}",
-            shape.family,
-            shape.layers,
-            shape.heads,
-            shape.width,
-            shape.context,
-            shape.vocabulary,
-            shape.parameters,
-            shape.precision
-        );
-        lines.push(("architecture", text));
+        lines.push(("architecture", describe::shape(shape)));
+    }
+    if let Some(name) = &asset.engine {
+        lines.push(("engine", engine(name)));
     }
     if let Some(commitment) = &asset.commitment {
         lines.push(("commitment", format!("{} {}", commitment.scheme, commitment.root)));
@@ -242,8 +263,7 @@ pub(crate) fn show(asset: &Asset) -> anyhow::Result<Report> {
             format!("{} {kind} {}{state}", whole(price.price), price.owner),
         ));
     }
-    let text = format!("{}\n\n{}", facts(&lines), asset.description);
-    Report::new(text.trim_end(), asset)
+    lines
 }
 
 const STEPS: [&str; 6] = ["generation", "name", "did", "trainer", "share", "commitment"];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use posthuman_chain::{AddressBook, Chain, Wallet};
-use posthuman_types::{Address, Amount};
+use posthuman_types::{Address, Amount, Precision};
 
 use super::Wrong;
 use super::settings::Settings;
@@ -125,6 +125,11 @@ pub(crate) fn share(text: &str) -> Result<u16, String> {
     let percent = text.strip_suffix('%').ok_or_else(wrong)?;
     let bps = Amount::parse_tokens(percent.trim(), 2).map_err(|_| wrong())?;
     u16::try_from(bps.0).map_err(|_| wrong())
+}
+
+/// A precision: `f32` or `bf16`.
+pub(crate) fn precision(text: &str) -> Result<Precision, String> {
+    Precision::named(text).ok_or_else(|| format!("`{text}` is not a precision: write f32 or bf16"))
 }
 
 /// An address that a person gave: hexadecimal, or the name of a devnet wallet on a devnet. On any other chain whatever

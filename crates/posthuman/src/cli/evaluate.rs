@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use posthuman_types::{Amount, Did, EvaluateParameters, OrderId};
+use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Precision};
 use serde::Serialize;
 
 use super::Wrong;
-use super::context::{Context, read_file, tokens};
+use super::context::{Context, precision, read_file, tokens};
 use super::listen::Watch;
 use super::output::{Report, note, table};
 use crate::compare::{self, Baselines, Resampling, Verdict, Versus};
@@ -21,6 +21,7 @@ pub(crate) const SAMPLES: u32 = 2000;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   posthuman evaluate DID --text test.txt --wallet elena
+  posthuman evaluate DID --text test.txt --precision bf16 --wallet elena
   posthuman evaluate DID --text test.txt --against DID --baseline-text train.txt --published 2.1 --wallet elena
   posthuman evaluate DID --text test.txt --against DID --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet elena")]
 pub(crate) struct Args {
@@ -44,6 +45,10 @@ pub(crate) struct Args {
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it and whose
+    /// bits they decide; the receipt names them. Not for quantised models.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
+    precision: Precision,
     /// Pay at most so many whole base tokens to the node for each model.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
@@ -126,6 +131,7 @@ impl Args {
         let parameters = EvaluateParameters {
             bootstrap_samples: self.samples,
             seed: self.seed,
+            precision: self.precision,
         };
         let text = Text::text(text.to_vec());
         let mut watch = Watch::new();

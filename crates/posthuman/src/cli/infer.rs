@@ -3,14 +3,15 @@
 use std::io::{BufRead, IsTerminal};
 
 use posthuman_lm::{Message, Role};
-use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, SignedReceipt};
+use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, Precision, SignedReceipt};
 use serde::Serialize;
 
 use super::Wrong;
-use super::context::{Context, tokens};
+use super::context::{Context, precision, tokens};
 use super::listen::Watch;
 use super::output::{self, Report, note};
-use crate::{MarketError, Session, Turn};
+use crate::market::check_precision;
+use crate::{Market, MarketError, Session, Turn};
 
 /// Open an inference session and continue prompts; answers stream to stdout. Without --prompt, prompts are read from
 /// stdin, one a line, and nothing is paid before the first. The session is closed at the end, so that its last receipt
@@ -20,6 +21,7 @@ use crate::{MarketError, Session, Turn};
   posthuman infer DID --prompt 'Call me Ishmael' --wallet derek
   posthuman infer DID --prompt Whale --prompt Sea --temperature 0.8 --top-k 40 --top-p 0.95 --seed 7 --wallet derek
   posthuman infer DID --chat --system 'Answer briefly.' --prompt 'Who hunts the whale?' --tokens 200 --wallet derek
+  posthuman infer DID --prompt Whale --precision bf16 --wallet derek
   posthuman infer DID --wallet derek < prompts.txt
   posthuman infer DID --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet derek")]
 pub(crate) struct Args {
@@ -52,6 +54,10 @@ pub(crate) struct Args {
     /// Seed of the sampling.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// In what products of every turn are computed: f32, or bf16, which is faster where the processor has instructions for it and whose
+    /// bits they decide; the receipt names them. Not for quantised models.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
+    precision: Precision,
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
@@ -92,6 +98,7 @@ impl Args {
                 Wrong("no prompt; nothing was paid: give --prompt, or prompts on stdin".to_owned()).into(),
             );
         };
+        self.check_model(&market).await?;
         let mut session = match self.order {
             Some(order) => market.session_on(&self.did, order).await?,
             None => {
@@ -116,6 +123,19 @@ impl Args {
             turns,
             receipts,
         })
+    }
+
+    /// A session is paid before its first turn says what it asks for, so that is looked at here.
+    async fn check_model(&self, market: &Market) -> anyhow::Result<()> {
+        let asset = market.asset(&self.did).await?;
+        check_precision(&asset, self.precision)?;
+        let details = asset.architecture.and_then(|shape| shape.details);
+        if self.chat && details.is_some_and(|details| !details.chat_template) {
+            let message = "this model has no chat template, so it cannot be talked to; leave --chat away and give the \
+                           text to continue; nothing was paid";
+            return Err(Wrong(message.to_owned()).into());
+        }
+        Ok(())
     }
 
     async fn talk(
@@ -175,6 +195,7 @@ impl Args {
             stop: self.stop.clone(),
             seed: self.seed,
             chat: self.chat,
+            precision: self.precision,
         }
     }
 }

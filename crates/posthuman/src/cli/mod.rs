@@ -18,6 +18,7 @@ mod completions;
 mod context;
 #[cfg(feature = "node")]
 mod demo;
+mod describe;
 #[cfg(feature = "node")]
 mod dev;
 #[cfg(feature = "node")]
@@ -106,7 +107,7 @@ enum Command {
     Infer(infer::Args),
     /// Your jobs: list, show, watch, output, receipt, cancel.
     Jobs(jobs::Args),
-    /// Models: import one from Hugging Face files, list, show.
+    /// Models: import one from Hugging Face files or GGUF, list, show.
     Model(model::Args),
     /// Start a market node on a chain that runs.
     #[cfg(feature = "node")]

@@ -1,13 +1,15 @@
 //! `posthuman model`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use posthuman_types::Did;
 
+use super::Wrong;
 use super::asset::{self, List};
 use super::context::Context;
-use super::folder::Prepared;
+use super::describe;
+use super::folder::{self, Prepared};
 use super::listen::Watch;
 use super::output::{Report, facts};
 use super::training::PublicationArgs;
@@ -35,11 +37,15 @@ enum Command {
     /// List the market's models.
     #[command(after_help = "Example:\n  posthuman model list")]
     List,
-    /// Show one model.
-    #[command(after_help = "Example:\n  posthuman model show DID")]
+    /// Show one model: architecture, parameters, how its weights are stored, context, tokenizer, memory needed. One of the
+    /// market, or one that lies on this machine.
+    #[command(
+        after_help = "Examples:\n  posthuman model show DID\n  posthuman model show ./gpt2\n  posthuman --json model show SmolLM2.Q4_1.gguf"
+    )]
     Show {
-        /// The model.
-        did: Did,
+        /// A model of the market, a Hugging Face folder, or a GGUF file.
+        #[arg(value_name = "DID|FOLDER|FILE")]
+        model: String,
     },
 }
 
@@ -47,7 +53,11 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<Report> {
         match self.command {
             Command::List => List::of_models().run(context, None).await,
-            Command::Show { did } => asset::show(&context.node()?.asset(&did).await?),
+            Command::Show { model } => match model.parse::<Did>() {
+                Ok(did) => asset::show_model(&context.node()?.asset(&did).await?),
+                Err(error) if model.starts_with("did:") => Err(Wrong(format!("`{model}`: {error}")).into()),
+                Err(_) => show_local(Path::new(&model)),
+            },
             Command::Import { source, publication } => {
                 let source = Prepared::new(&source)?;
                 let market = context.market().await?;
@@ -69,4 +79,19 @@ impl Args {
             }
         }
     }
+}
+
+/// A model that lies on this machine.
+fn show_local(source: &Path) -> anyhow::Result<Report> {
+    let shape = folder::describe(source)?;
+    let path = source.display().to_string();
+    let mut lines = vec![
+        ("source", path.clone()),
+        ("architecture", describe::shape(&shape)),
+    ];
+    if let Some(details) = &shape.details {
+        lines.extend(describe::details(&shape, details));
+    }
+    let json = serde_json::json!({ "source": path, "architecture": shape });
+    Report::new(facts(&lines), &json)
 }

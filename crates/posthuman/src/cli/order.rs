@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use posthuman_types::{Amount, B256, Did, EvaluateParameters, Operation, OrderId, Parameters};
+use posthuman_types::{Amount, B256, Did, EvaluateParameters, Operation, OrderId, Parameters, Precision};
 
 use super::Wrong;
 use super::asset::whole;
-use super::context::{Context, read_file, tokens};
+use super::context::{Context, precision, read_file, tokens};
 use super::listen::Watch;
 use super::output::{Report, facts};
 use super::training::{PublicationArgs, TrainingArgs};
@@ -29,7 +29,8 @@ enum Command {
     /// A training.
     #[command(after_help = "Examples:
   posthuman order train DID --text speeches.txt --name M2 --wallet bob
-  posthuman order train DID --text speeches.txt --name M2 --dry-run --wallet bob")]
+  posthuman order train DID --text speeches.txt --name M2 --dry-run --wallet bob
+  posthuman order train DID --text speeches.txt --name M2 --precision bf16 --wallet bob")]
     Train {
         /// The model.
         did: Did,
@@ -39,13 +40,17 @@ enum Command {
         training: Box<TrainingArgs>,
     },
     /// An inference session.
-    #[command(after_help = "Example:\n  posthuman order infer DID --wallet derek")]
+    #[command(
+        after_help = "Examples:\n  posthuman order infer DID --wallet derek\n  posthuman order infer DID --precision bf16 --wallet derek"
+    )]
     Infer {
         #[command(flatten)]
         what: What,
     },
     /// An evaluation.
-    #[command(after_help = "Example:\n  posthuman order evaluate DID --text test.txt --wallet elena")]
+    #[command(
+        after_help = "Examples:\n  posthuman order evaluate DID --text test.txt --wallet elena\n  posthuman order evaluate DID --text test.txt --precision bf16 --wallet elena"
+    )]
     Evaluate {
         #[command(flatten)]
         what: What,
@@ -77,6 +82,10 @@ struct What {
     /// Only say what it would cost.
     #[arg(long)]
     dry_run: bool,
+    /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it and whose
+    /// bits they decide; the receipt names them. Not for quantised models.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
+    precision: Precision,
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
@@ -184,7 +193,7 @@ impl Command {
                 )
             }
             Self::Infer { what } => {
-                let parameters = crate::market::session_parameters();
+                let parameters = crate::market::session_parameters(what.precision);
                 (
                     Work {
                         did: what.did,
@@ -204,6 +213,7 @@ impl Command {
                 let parameters = Parameters::Evaluate(EvaluateParameters {
                     bootstrap_samples: samples,
                     seed,
+                    precision: what.precision,
                 });
                 let texts = vec![Text::text(read_file(&text)?)];
                 (

@@ -137,6 +137,10 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     let did = format!("did:op:{}", "0".repeat(64));
     let sentence = refused(&format!("posthuman infer {did} --prompt x --top-p 2")).await;
     assert!(sentence.contains("parameters"), "{sentence}");
+    let sentence = refused("posthuman model show did:op:12").await;
+    assert!(sentence.contains("did:op:12"), "{sentence}");
+    let sentence = refused("posthuman model show nowhere.gguf").await;
+    assert!(sentence.contains("nowhere.gguf"), "{sentence}");
     let sentence = refused(&format!("posthuman sell {did} --amount 2")).await;
     assert!(sentence.contains("--price"), "{sentence}");
     let line = format!(
@@ -145,6 +149,41 @@ async fn what_makes_no_sense_is_refused_before_anything_is_asked() {
     );
     let sentence = refused(&line).await;
     assert!(sentence.contains("2 orders"), "{sentence}");
+}
+
+#[test]
+fn a_precision_is_one_of_two() {
+    let did = format!("did:op:{}", "0".repeat(64));
+    for operation in [
+        "train",
+        "order train",
+        "infer",
+        "order infer",
+        "evaluate",
+        "order evaluate",
+    ] {
+        let text = if operation.contains("infer") {
+            "--max-fee 1"
+        } else {
+            "--text x.txt"
+        };
+        let name = if operation.contains("train") {
+            "--name M"
+        } else {
+            ""
+        };
+        let line =
+            |precision: &str| format!("posthuman {operation} {did} {text} {name} --precision {precision}");
+        parsed(&line("f32"));
+        parsed(&line("bf16"));
+        let error = command()
+            .try_get_matches_from(shell_words(&line("f16")))
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("write f32 or bf16"),
+            "{operation}: {error}"
+        );
+    }
 }
 
 #[test]

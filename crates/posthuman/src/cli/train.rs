@@ -11,6 +11,7 @@ use super::training::{PublicationArgs, Target, TrainingArgs};
 #[command(after_help = "Examples:
   posthuman train DID --text speeches.txt --held-out others.txt --name M2 --wallet bob
   posthuman train DID --text speeches.txt --name M2 --steps 400 --learning-rate 0.001 --max-fee 2 --wallet bob
+  posthuman train DID --text speeches.txt --name M2 --precision bf16 --wallet bob
   posthuman train DID --text speeches.txt --name M2 --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet bob")]
 pub(crate) struct Args {
     /// The model to train from.

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
-use posthuman_types::{Amount, Architecture, Did, OrderId, Parameters, Publication, TrainParameters};
+use posthuman_types::{
+    Amount, Architecture, Did, OrderId, Parameters, Precision, Publication, TrainParameters,
+};
 
-use super::context::{Context, read_file, share, tokens};
+use super::context::{Context, precision, read_file, share, tokens};
 use super::listen::Watch;
 use super::output::{self, Report, facts};
 use super::plot;
@@ -99,6 +101,10 @@ pub(crate) struct TrainingArgs {
     /// Seed of all randomness.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it. In bf16
+    /// these instructions decide bits; the receipt names them, and the new model is marked. Not for quantised models.
+    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
+    pub precision: Precision,
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     pub max_fee: Option<Amount>,
@@ -132,6 +138,7 @@ impl TrainingArgs {
             clip: self.clip,
             evaluate_every: self.evaluate_every,
             seed: self.seed,
+            precision: self.precision,
         }
     }
 

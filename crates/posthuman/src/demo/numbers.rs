@@ -1,7 +1,7 @@
 //! Every number of the story that is a choice.
 
 use posthuman_types::{
-    Amount, Architecture, EvaluateParameters, InferParameters, Publication, TrainParameters,
+    Amount, Architecture, EvaluateParameters, InferParameters, Precision, Publication, TrainParameters,
 };
 
 /// The share that every child of M1 owes: 20 %.
@@ -68,6 +68,7 @@ pub(super) fn evaluation() -> EvaluateParameters {
     EvaluateParameters {
         bootstrap_samples: 2_000,
         seed: 1,
+        precision: Precision::F32,
     }
 }
 
@@ -81,6 +82,7 @@ pub(super) fn turns() -> [(&'static str, InferParameters); 2] {
         stop: Vec::new(),
         seed: 1,
         chat: false,
+        precision: Precision::F32,
     };
     let sampled = InferParameters {
         temperature: 0.8,
@@ -124,6 +126,7 @@ fn schedule() -> TrainParameters {
         clip: 1.0,
         evaluate_every: 100,
         seed: 1,
+        precision: Precision::F32,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a verifier has at hand besides the receipt: files, and the other receipts of a session.
 
-use posthuman_types::{Digest, Input, InputManifest, Parameters, Receipt, SignedReceipt};
+use posthuman_types::{Digest, EngineName, Input, InputManifest, Parameters, Receipt, SignedReceipt};
 
 use super::Verification;
 
@@ -28,8 +28,15 @@ pub struct Material {
 pub(super) fn check(receipt: &Receipt, material: &Material, verification: &mut Verification) {
     match Parameters::from_canonical(&receipt.parameters) {
         Ok(parameters) => {
-            let ok = parameters.seed() == receipt.seed && parameters.operation() == receipt.operation;
-            verification.check("parameters", ok, "canonical, of this operation and seed");
+            let precision = EngineName::read(&receipt.engine).precision();
+            let ok = parameters.seed() == receipt.seed
+                && parameters.operation() == receipt.operation
+                && Some(parameters.precision()) == precision;
+            verification.check(
+                "parameters",
+                ok,
+                "canonical, of this operation, seed and precision",
+            );
         }
         Err(error) => verification.check("parameters", false, error.to_string()),
     }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use posthuman_jobs::engine::local::Task;
-use posthuman_jobs::rerun::{Rerun, rerun as run_again};
+use posthuman_jobs::rerun::{Rerun, RerunError, rerun as run_again};
 use posthuman_jobs::stage::{Source, StageInput};
 use posthuman_jobs::vault::{MasterKey, Vault};
 use posthuman_proofs::{check_statement, compare, read_statement};
@@ -34,7 +34,7 @@ pub struct RerunOptions {
 /// Blocks: call it off the async threads.
 ///
 /// # Errors
-/// The folder lacks the job, its inputs or the weights.
+/// The folder lacks the job, its inputs or the weights, or this machine the engine that the receipt names.
 pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, MarketError> {
     let folder = options.data.join("jobs").join(receipt.job.to_string());
     let spec = read_spec(&folder)?;
@@ -62,6 +62,7 @@ pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, Ma
         let run = Rerun {
             executable: options.executable.clone(),
             spec: spec.clone(),
+            engine: first.engine.clone(),
             model,
             result,
             inputs: inputs(&folder, &spec),
@@ -73,6 +74,8 @@ pub fn rerun(receipt: &Receipt, options: &RerunOptions) -> Result<Vec<Check>, Ma
         let good = format!("with {threads} threads: the same bits");
         checks.push(match again {
             Ok(again) => check("re-run", &good, compare(&first, &again)),
+            // What this machine cannot compute says nothing against the receipt.
+            Err(error @ RerunError::Engine(_)) => return Err(MarketError::Input(full_text(&error))),
             Err(error) => {
                 let error = full_text(&error);
                 Check {

@@ -1,7 +1,7 @@
 //! What the tests share: a signer, a specification, a statement, a receipt.
 
 use alloy_signer_local::PrivateKeySigner;
-use posthuman_proofs::{ReceiptFacts, SCHEME, StatementFacts, build_statement};
+use posthuman_proofs::{ReceiptFacts, Scheme, StatementFacts, build_statement};
 use posthuman_types::{
     Address, Amount, B256, Commitment, Input, InputManifest, JobId, JobSpec, Limits, Operation, OrderId,
     Parameters, Receipt, StartRequest, Statement, Usage,
@@ -22,7 +22,7 @@ pub fn stranger() -> PrivateKeySigner {
 
 pub fn commitment(byte: u8) -> Commitment {
     Commitment {
-        scheme: SCHEME.to_owned(),
+        scheme: Scheme::Values.name().to_owned(),
         root: B256::repeat_byte(byte),
     }
 }
@@ -51,6 +51,7 @@ pub fn spec(parameters: &str) -> JobSpec {
         parameters: parameters.to_owned(),
         inputs: InputManifest::new(vec![Input::describe(name, b"Call me Ishmael.")]),
         commitment: Some(commitment(1)),
+        engine: None,
         threads: 2,
         limits: Limits {
             memory_bytes: 1 << 30,

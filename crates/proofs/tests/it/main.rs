@@ -7,6 +7,8 @@
 
 mod commitments;
 mod fixtures;
+mod models;
 mod receipts;
 mod statements;
+mod stored;
 mod vectors;

@@ -28,6 +28,44 @@ fn an_answer_to_another_specification_is_found() {
     let error = check_answers(&statement, &other).unwrap_err();
     let what: Vec<&str> = error.items().iter().map(|item| item.what.as_str()).collect();
     assert_eq!(what, ["the weights that went in", "the input"]);
+    let mut named = spec(TRAIN);
+    named.engine = Some(statement.engine.clone());
+    check_answers(&statement, &named).unwrap();
+    named.engine = Some("posthuman-lm/1+bf16/amx".to_owned());
+    let error = check_answers(&statement, &named).unwrap_err().to_string();
+    assert!(
+        error.contains("the engine: posthuman-lm/1 against posthuman-lm/1+bf16/amx"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_engine_is_of_the_precision_that_was_asked_for() {
+    let bf16 = INFER.replace("\"seed\":5", "\"seed\":5,\"precision\":\"bf16\"");
+    let spec = spec(&bf16);
+    let stated = |engine: &str| {
+        let mut facts = facts(Operation::Infer);
+        facts.engine = engine.to_owned();
+        build_statement(&spec, facts)
+    };
+    for engine in ["posthuman-lm/1+bf16/amx", "posthuman-lm/1+bf16/avx512"] {
+        assert_eq!(stated(engine).unwrap().engine, engine);
+    }
+    for engine in [
+        "posthuman-lm/1",
+        "posthuman-lm/1+f32",
+        "posthuman-lm/1+int8/vnni",
+        "posthuman-lm/1+",
+    ] {
+        assert!(stated(engine).is_err(), "{engine}");
+    }
+    let mut plain = statement(INFER);
+    plain.engine = "posthuman-lm/1+bf16/amx".to_owned();
+    assert_eq!(
+        validate_statement(&plain).unwrap_err().to_string(),
+        "the statement contradicts itself: the parameters ask for f32, and the engine `posthuman-lm/1+bf16/amx` computed \
+         otherwise",
+    );
 }
 
 #[test]

@@ -122,6 +122,7 @@ pub fn job(order: u8, n: u8) -> JobRow {
             scheme: "s/1".to_owned(),
             root: word(1),
         }),
+        engine: None,
         threads: 2,
         limits: Limits {
             memory_bytes: u64::MAX,

@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 
-use crate::{Amount, Commitment, Did, Digest, JobId, Operation};
+use crate::{Amount, ArchitectureFacts, Commitment, Did, Digest, JobId, Operation};
 
 /// What an asset is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,11 +67,14 @@ pub struct Asset {
     /// Ocean's state of the metadata: 0 is active.
     pub state: u8,
     /// Shape of the model.
-    pub architecture: Option<ArchitectureView>,
+    pub architecture: Option<ArchitectureFacts>,
     /// Commitment to its weights.
     pub commitment: Option<Commitment>,
     /// Digest of its `tokenizer.json`.
     pub tokenizer: Option<Digest>,
+    /// The engine that made or imported it; `…+bf16/…` marks a model that was trained in bf16.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// Tokens that one order allows.
     pub allowances: Option<Allowances>,
     /// The address that trained or imported it.
@@ -98,27 +101,6 @@ pub struct Asset {
     pub created_at: u64,
     /// The transaction that published its metadata.
     pub transaction: B256,
-}
-
-/// Shape of a model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ArchitectureView {
-    /// Family, for example `gpt2`.
-    pub family: String,
-    /// Transformer blocks.
-    pub layers: u32,
-    /// Attention heads.
-    pub heads: u32,
-    /// Width of the residual stream.
-    pub width: u32,
-    /// Longest sequence, in tokens.
-    pub context: u32,
-    /// Vocabulary.
-    pub vocabulary: u32,
-    /// Number of parameters.
-    pub parameters: u64,
-    /// Precision of the weights, for example `f32`.
-    pub precision: String,
 }
 
 /// Tokens that one order allows, by operation.

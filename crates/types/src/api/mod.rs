@@ -15,8 +15,8 @@ mod session;
 mod upload;
 
 pub use asset::{
-    Allowances, ArchitectureView, Asset, AssetKind, AssetPage, AssetQuery, BirthMint, Lineage, LineageStep,
-    Payee, Price, Royalties,
+    Allowances, Asset, AssetKind, AssetPage, AssetQuery, BirthMint, Lineage, LineageStep, Payee, Price,
+    Royalties,
 };
 pub use error::{ErrorBody, ErrorDetail};
 pub use job::{InputReference, Job, JobEvent, JobFailure, JobPage, Order, OrderState, OutputFile, StartJob};

@@ -114,6 +114,7 @@ pub fn request(order: &OrderRow, turn: u64, previous: Digest, nonce: u64) -> New
         parameters: "{}".to_owned(),
         inputs,
         commitment: Some(commitment(1)),
+        engine: None,
         threads: 1,
         limits: Limits {
             memory_bytes: 1,

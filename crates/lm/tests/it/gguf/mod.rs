@@ -4,6 +4,8 @@ mod blocks;
 mod hostile;
 mod models;
 mod native;
+mod quantised_file;
+mod round_trip;
 mod tokenizers;
 mod writer;
 
