@@ -1,7 +1,7 @@
 //! Looks for weights where none may be: any 16 consecutive bytes of any tensor, in any encoding that a leak could take.
 //!
 //! The plaintext is turned into the set of its windows: 16 bytes from every element on, as f32, bf16 and f16, little
-//! endian. What is searched is read byte by byte; whatever in it is hexadecimal, base64 or a gzip or zlib stream is
+//! endian, and of quantised tensors also 16 bytes from every byte of their blocks on. What is searched is read byte by byte; whatever in it is hexadecimal, base64 or a gzip or zlib stream is
 //! decoded and searched in turn, also where one lies within another. So a leak of 19 bytes of a tensor is found at
 //! whatever offset it begins.
 //!
@@ -10,12 +10,16 @@
 //! looked for.
 
 mod checkpoint;
+mod collected;
 mod decode;
+mod models;
 
 use flate2::read::{GzDecoder, ZlibDecoder};
 
 pub use checkpoint::of_checkpoint;
+use collected::Collected;
 use decode::{begins_zlib, inflate, runs, sextet, unbase64, unhex};
+pub use models::of_models;
 
 /// Bytes of a window.
 pub const WINDOW: usize = 16;
@@ -48,53 +52,29 @@ pub struct Leak {
 impl Windows {
     /// The windows of these tensors.
     pub fn of<'a>(tensors: impl IntoIterator<Item = &'a [f32]>) -> Self {
-        Self::in_forms(tensors, true)
+        Self::of_both(tensors, [])
+    }
+
+    /// The windows of these tensors, and of these blocks as they are stored.
+    pub fn of_both<'a>(
+        tensors: impl IntoIterator<Item = &'a [f32]>,
+        blocks: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Self {
+        let mut collected = Collected::default();
+        tensors
+            .into_iter()
+            .for_each(|values| collected.values(values, true));
+        blocks.into_iter().for_each(|bytes| collected.bytes(bytes, 1));
+        collected.sorted()
     }
 
     /// Those as f32 alone, for numbers too small for half the bytes: there they are zeros like any others.
     fn as_f32<'a>(tensors: impl IntoIterator<Item = &'a [f32]>) -> Self {
-        Self::in_forms(tensors, false)
-    }
-
-    fn in_forms<'a>(tensors: impl IntoIterator<Item = &'a [f32]>, halves: bool) -> Self {
-        let mut sorted = Vec::new();
-        let mut skipped = 0;
-        for values in tensors {
-            let f32s: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            let bf16s: Vec<u8> = values
-                .iter()
-                .flat_map(|value| half::bf16::from_f32(*value).to_le_bytes())
-                .collect();
-            let f16s: Vec<u8> = values
-                .iter()
-                .flat_map(|value| half::f16::from_f32(*value).to_le_bytes())
-                .collect();
-            let forms = [(f32s, 4), (bf16s, 2), (f16s, 2)];
-            for (bytes, element) in forms.into_iter().take(if halves { 3 } else { 1 }) {
-                for window in bytes.windows(WINDOW).step_by(element) {
-                    if window
-                        .chunks_exact(element)
-                        .all(|value| value == &window[..element])
-                    {
-                        skipped += 1;
-                    } else {
-                        sorted.push(window_at(window, 0));
-                    }
-                }
-            }
-        }
-        sorted.sort_unstable();
-        sorted.dedup();
-        let mut filter = vec![0_u64; 1 << (FILTER_BITS - 6)];
-        for window in &sorted {
-            let bit = filter_bit(*window);
-            filter[bit >> 6] |= 1 << (bit & 63);
-        }
-        Self {
-            sorted,
-            filter,
-            skipped,
-        }
+        let mut collected = Collected::default();
+        tensors
+            .into_iter()
+            .for_each(|values| collected.values(values, false));
+        collected.sorted()
     }
 
     /// How many different windows are looked for.
@@ -282,6 +262,19 @@ mod tests {
         for leak in [bf16, f16] {
             assert!(windows.find(&plant(&leak)).is_some());
             assert!(windows.find(&plant(hex(&leak).as_bytes())).is_some());
+        }
+    }
+
+    #[test]
+    fn blocks_are_found_from_every_byte_on() {
+        let blocks: Vec<u8> = bytes_of(&tensor(40));
+        let windows = Windows::of_both([], [&blocks[..]]);
+        assert_eq!(windows.len(), 160 - 15);
+        for start in [0, 1, 7, 144] {
+            let leak = &blocks[start..start + 16];
+            assert!(windows.find(&plant(leak)).is_some());
+            assert!(windows.find(&plant(hex(leak).as_bytes())).is_some());
+            assert_eq!(windows.find(&plant(&leak[..15])), None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! A whole market in a folder of its own: a devnet, a node, and people with funded wallets.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::files::{contracts, copy_folder};
 use crate::keys::Keys;
 use crate::node::{NodeProcess, NodeSetup};
+use crate::process::{Finished, posthuman};
 use crate::texts;
 
 /// Whole OCEAN that everyone starts with.
@@ -226,6 +227,19 @@ impl TestMarket {
             ("POSTHUMAN_ADDRESS_FILE", self.devnet.address_file().into()),
             ("POSTHUMAN_WALLET", name.into()),
         ]
+    }
+
+    /// What the binary says to a person's command on this market.
+    ///
+    /// # Errors
+    /// The binary was not built.
+    pub fn command<A: AsRef<OsStr>>(&self, person: Person, arguments: &[A]) -> anyhow::Result<Finished> {
+        let environment = self.environment(person);
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| (*name, value.as_os_str()))
+            .collect();
+        posthuman(arguments, &environment)
     }
 
     /// The market as one person sees it. After a restart of the node it has another address: ask again.

@@ -245,7 +245,7 @@ async fn cut_off(ground: &Ground, place: &str) -> anyhow::Result<()> {
     stated(&play.market, &alice, &imported).await
 }
 
-async fn import(person: &Market, folder: &Path) -> Result<ImportedModel, MarketError> {
+pub(crate) async fn import(person: &Market, folder: &Path) -> Result<ImportedModel, MarketError> {
     person.import_model(folder, publication(), &mut quiet()).await
 }
 

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use e2e::answers::everything;
 use e2e::files::files_under;
-use e2e::leak::Windows;
+use e2e::leak::{Windows, of_models};
 use e2e::market::Person;
 use e2e::played::Played;
 use posthuman_jobs::vault::{ObjectKind, Vault};
@@ -85,7 +85,7 @@ fn search_folder(windows: &Windows, played: &Played) {
     }
 }
 
-fn clean(windows: &Windows, bytes: &[u8], place: &str) {
+pub(crate) fn clean(windows: &Windows, bytes: &[u8], place: &str) {
     if let Some(leak) = windows.find(bytes) {
         let encoding = if leak.encoding.is_empty() {
             "as they are"
@@ -124,32 +124,6 @@ fn windows(played: &Played) -> &'static Windows {
         );
         let open = |object| Bundle::from_bytes(&vault.read(object, LARGEST_MODEL).unwrap()).unwrap();
         let bundles: Vec<Bundle> = models.iter().map(|facts| open(facts.object)).collect();
-        let values: Vec<_> = bundles
-            .iter()
-            .flat_map(Bundle::tensors)
-            .map(|tensor| tensor.values())
-            .collect();
-        let windows = Windows::of(values.iter().map(|values| &**values));
-        let parameters: usize = bundles
-            .iter()
-            .flat_map(Bundle::tensors)
-            .map(|tensor| tensor.values().len())
-            .sum();
-        assert!(
-            windows.len() > parameters * 2,
-            "{} windows of {parameters} parameters",
-            windows.len()
-        );
-        // The search finds what it must, in these very weights.
-        let tensor = bundles[0]
-            .tensors()
-            .max_by_key(|tensor| tensor.values().len())
-            .unwrap();
-        let leak: Vec<u8> = tensor.values()[100..104]
-            .iter()
-            .flat_map(|value| value.to_le_bytes())
-            .collect();
-        assert!(windows.find(&leak).is_some());
-        windows
+        of_models(&bundles).unwrap()
     })
 }

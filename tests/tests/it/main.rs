@@ -12,6 +12,8 @@ mod imports;
 mod leak;
 mod patience;
 mod personas;
+mod precision;
+mod quantised;
 mod story;
 mod strangers;
 mod trade;
