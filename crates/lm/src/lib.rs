@@ -46,12 +46,12 @@ pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
-pub use folder::{ModelFiles, import_folder, join_shards};
+pub use folder::{ModelFiles, import_folder, import_folder_model, join_shards};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufValue,
-    import_gguf,
+    import_gguf, import_gguf_model,
 };
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;

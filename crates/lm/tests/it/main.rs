@@ -9,6 +9,7 @@ mod folders;
 mod gguf;
 mod imports;
 mod readers;
+mod smollm2;
 mod stories;
 
 use std::ops::ControlFlow;
