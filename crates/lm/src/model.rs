@@ -359,6 +359,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_rounded_is_held_as_it_would_be_written() {
+        let model = Model::random(Config::gpt2(30, 6, 8, 2, 2).unwrap(), 1).unwrap();
+        let rounded = model.clone().rounded_to_bf16().unwrap();
+        for (tensor, before) in rounded.tensors().zip(model.tensors()) {
+            let is_matrix = tensor.shape.len() == 2;
+            assert_eq!(tensor.kind == TensorType::BF16, is_matrix, "{}", tensor.name);
+            let mut bytes = Vec::new();
+            tensor.bytes(&mut |piece| bytes.extend_from_slice(piece));
+            let mut written = vec![0.0; tensor.values().len()];
+            crate::kernels::quantised::dequantise(tensor.kind, &bytes, &mut written);
+            assert_eq!(*tensor.values(), written, "{}", tensor.name);
+            let before = before.values();
+            let mut pairs = written.iter().zip(before.iter());
+            assert!(pairs.all(|(one, other)| (one - other).abs() <= other.abs() / 256.0));
+        }
+        assert_eq!(
+            rounded.clone().into_f32().tensors().len(),
+            rounded.tensors().len()
+        );
+    }
+
+    #[test]
     fn debug_shows_no_weight() {
         let model = Model::random(Config::gpt2(5, 4, 2, 1, 1).unwrap(), 1).unwrap();
         assert!(!format!("{model:?}").contains("parameters"));

@@ -279,7 +279,7 @@ impl<'a> StoredBuilder<'a> {
         }
     }
 
-    /// Takes in the values of an entry, in the order of the layout.
+    /// Takes in the values of an entry, in the order of the layout; what its type cannot hold is rounded.
     pub fn set_values(&mut self, entry: usize, values: &[f32]) {
         let range = self.layout.entries[entry].range.clone();
         let matrices = &mut self.stored.matrices;
@@ -292,7 +292,13 @@ impl<'a> StoredBuilder<'a> {
                     .vector_places
                     .partition_point(|(place, _)| place.start <= range.start);
                 let start = self.stored.vector_places[after - 1].1;
-                self.stored.vectors[start..start + range.len()].copy_from_slice(values);
+                let target = &mut self.stored.vectors[start..start + range.len()];
+                // What is held is what would be written.
+                match self.stored.kinds[entry] {
+                    TensorType::BF16 => narrow(target, values, |value| bf16::from_f32(value).to_f32()),
+                    TensorType::F16 => narrow(target, values, |value| f16::from_f32(value).to_f32()),
+                    _ => target.copy_from_slice(values),
+                }
             }
         }
     }
