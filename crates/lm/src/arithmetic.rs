@@ -1,6 +1,6 @@
 //! In what products of matrices are computed.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernels::bf16::{self, Bf16Set};
 use crate::kernels::number::Number;
 use crate::kernels::{Matrix, Start, Work, multiply};
@@ -35,6 +35,17 @@ impl Arithmetic {
             return Ok(Self::F32);
         }
         Bf16Set::named(name).map(Self::Bf16)
+    }
+
+    /// Refuses instructions that this machine lacks.
+    pub(crate) fn check(self) -> Result<()> {
+        match self {
+            Self::Bf16(set) if !set.is_available() => Err(Error::options(
+                "precision",
+                format!("is {}: this machine lacks its instructions ({set:?})", set.name()),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// target `[a.rows, b.columns]` = (target +) a · b.

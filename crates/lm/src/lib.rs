@@ -1,4 +1,4 @@
-//! Language models on the CPU: kernels, training, generation and evaluation of GPT-2 and of the Llama family in f32.
+//! Language models on the CPU: kernels, training, generation and evaluation of GPT-2 and of the Llama family.
 //!
 //! Everything here is synchronous and deterministic. Bytes come in and bytes go out: there is no file, network, clock
 //! or unseeded randomness, and the same inputs give the same bits for any number of threads. The rules that make it

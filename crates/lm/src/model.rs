@@ -102,7 +102,8 @@ impl Model {
         Ok(Self::flat(config, layout, parameters))
     }
 
-    /// A model of tensors in their own types; those of one that is all f32 become flat.
+    /// A model of tensors in their own types. One that is all f32 is better made by
+    /// [`from_parameters`](Self::from_parameters): what is trained is flat.
     pub(crate) fn from_stored(config: Config, layout: Layout, stored: Stored) -> Self {
         Self {
             config,
@@ -166,8 +167,10 @@ impl Model {
     /// a bundle.
     ///
     /// # Errors
-    /// [`Error::Options`] for a model with quantised matrices: their products are in whole numbers.
+    /// [`Error::Options`] for a model with quantised matrices, whose products are in whole numbers, and for instructions
+    /// that this machine lacks.
     pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Result<Self> {
+        arithmetic.check()?;
         let quantised = self.tensors().find(|tensor| tensor.kind.is_quantised());
         if let (true, Some(tensor)) = (arithmetic != Arithmetic::F32, quantised) {
             let problem = format!(
@@ -199,6 +202,8 @@ impl Model {
 
     /// The same model with its matrices rounded to bf16: half the bytes, and other bits unless they were bf16 before.
     ///
+    /// Numbers beyond 3.39e38 become infinite.
+    ///
     /// # Errors
     /// None in practice.
     pub fn rounded_to_bf16(self) -> Result<Self> {
@@ -224,7 +229,7 @@ impl Model {
         })
     }
 
-    /// Bytes that its tensors take in memory.
+    /// Bytes of its tensors as they are stored. In memory levels of 5 and 6 bits take 8.
     pub fn parameter_bytes(&self) -> u64 {
         self.tensors().map(|tensor| tensor.stored_bytes()).sum()
     }

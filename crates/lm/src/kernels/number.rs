@@ -12,7 +12,7 @@ pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// How many fill a line of the cache.
     const IN_LINE: usize = 64 / size_of::<Self>();
 
-    /// Its value, a NaN with its bits.
+    /// Its value; of a NaN, some NaN.
     fn widen(self) -> f32;
 
     /// The values of 16 numbers.

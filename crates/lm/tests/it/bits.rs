@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Arithmetic, Bf16Set, Bundle, EvaluateOptions, Evaluation, Generation, InstructionSet, Model, Sampling,
-    StepReport, TrainOptions, Trainer, engine_version, evaluate, generate,
+    Arithmetic, Bf16Set, Bundle, EvaluateOptions, Evaluation, Generation, Model, Sampling, StepReport,
+    TrainOptions, Trainer, engine_version, evaluate, generate,
 };
 use sha2::{Digest, Sha256};
 
-use crate::{data, fresh_llama, fresh_model, fresh_qwen3, go_on, options, text, tokenizer};
+use crate::{data, fresh_llama, fresh_model, fresh_qwen3, go_on, options, text, tokenizer, with_each_set};
 
 const THREADS: [usize; 4] = [1, 2, 3, 8];
 
@@ -70,22 +70,15 @@ fn training_generation_and_evaluation_do_not_depend_on_threads() {
 
 #[test]
 fn training_generation_and_evaluation_do_not_depend_on_the_instruction_set() {
-    let sets = [
-        InstructionSet::Portable,
-        InstructionSet::Avx2,
-        InstructionSet::Avx512,
-    ];
     for model in models() {
         let (reports, bytes) = train(model.clone(), 2);
         let bundle = Bundle::from_bytes(&bytes).unwrap();
         let (written, scored) = (write(&bundle, 2), score(&bundle, 2));
-        for set in sets.into_iter().filter(|&set| set <= InstructionSet::best()) {
-            set.choose().unwrap();
+        with_each_set(|set| {
             let (again, others) = train(model.clone(), 2);
             assert!(reports == again && bytes == others, "{set:?}");
             assert_eq!((&written, &scored), (&write(&bundle, 2), &score(&bundle, 2)));
-        }
-        InstructionSet::best().choose().unwrap();
+        });
     }
 }
 

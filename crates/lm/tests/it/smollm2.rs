@@ -14,7 +14,7 @@ const F32_TOLERANCE: f32 = 1e-4;
 /// Quantised activations are rounded to 8 bits: a difference in the last digit of a sum moves one by a whole step now and
 /// then, and thirty layers enlarge it. llama.cpp differs from itself by as much when it reads the same tokens at once or one
 /// by one (`own_difference` of the fixture).
-const OWN_DIFFERENCES: f32 = 1.0;
+const OWN_DIFFERENCES: f32 = 0.8;
 
 struct Run {
     prompts: Vec<Prompt>,

@@ -61,10 +61,10 @@ struct Shape {
     #[arg(long, default_value = "2", value_parser = at_least_one)]
     threads: usize,
     /// Runs that count.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: u32,
     /// Runs before them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=100_000))]
     warmup: u32,
     /// Instruction set; the best of the machine unless told.
     #[arg(long, value_enum)]
@@ -124,6 +124,7 @@ impl Args {
             instructions.set().choose()?;
         }
         let model = shape.precision.apply(shape.model()?, &self.work)?;
+        shape.check(model.config().context)?;
         let (parameters, arithmetic) = (model.config().parameter_count(), model.arithmetic());
         let weight_bytes = model.parameter_bytes();
         let mut rates = match self.work {
@@ -171,6 +172,26 @@ impl Shape {
             return Err(Wrong(problem).into());
         }
         Ok(import_folder_model(&Directory(path))?)
+    }
+
+    /// Refuses what no model of this context can read, before anything of that size is made.
+    fn check(&self, context: usize) -> anyhow::Result<()> {
+        if self.seq.saturating_add(self.tokens) > context.saturating_mul(2) || self.seq > context {
+            let problem = format!(
+                "--seq {} and --tokens {} do not fit the model's context of {context} tokens",
+                self.seq, self.tokens
+            );
+            return Err(Wrong(problem).into());
+        }
+        if self.batch.saturating_mul(self.seq) > 1 << 22 {
+            let problem = format!(
+                "--batch {} is too large: at most {} tokens together",
+                self.batch,
+                1 << 22
+            );
+            return Err(Wrong(problem).into());
+        }
+        Ok(())
     }
 
     /// Tokens in no order, the same in every run: numbers of a linear congruential generator (Knuth's MMIX).

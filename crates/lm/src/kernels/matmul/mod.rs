@@ -45,7 +45,7 @@ pub(crate) enum Work {
 
 /// target `[a.rows, b.columns]` = (target +) a · b, by rule 1 of the module.
 ///
-/// `b` may be stored in bf16: the product has the bits of that with its numbers as f32, and reads half the bytes.
+/// `b` may be stored in 16 bits: the product has the bits of that with its numbers as f32, and reads half the bytes.
 pub(crate) fn multiply<N: Number>(
     target: &mut [f32],
     start: Start,

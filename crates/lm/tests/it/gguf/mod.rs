@@ -5,6 +5,7 @@ mod hostile;
 mod models;
 mod native;
 mod tokenizers;
+mod turned;
 mod writer;
 
 use posthuman_lm::{GgufFile, GgufParameter};
@@ -60,5 +61,6 @@ fn use_all(bytes: &[u8]) -> Vec<posthuman_lm::Error> {
         Err(error) => errors.push(error),
     }
     errors.extend(file.tokenizer().err());
+    errors.extend(posthuman_lm::import_gguf_model(bytes).err());
     errors
 }
