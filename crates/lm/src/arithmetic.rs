@@ -38,11 +38,16 @@ impl Arithmetic {
         Bf16Set::named(name).map(Self::Bf16)
     }
 
-    /// Checks that products with all of these tensors, by their names, can be computed in it.
+    /// Checks that this machine has its instructions, and that products with all of these tensors, by their names, can be
+    /// computed in it.
     pub(crate) fn check<'a>(self, tensors: impl IntoIterator<Item = (&'a str, TensorType)>) -> Result<()> {
         let quantised = tensors.into_iter().find(|(_, kind)| kind.is_quantised());
-        match quantised {
-            Some((name, kind)) if self != Self::F32 => {
+        match (self, quantised) {
+            (Self::Bf16(set), _) if !set.is_available() => Err(Error::options(
+                "precision",
+                format!("is {}: this machine lacks its instructions ({set:?})", set.name()),
+            )),
+            (Self::Bf16(_), Some((name, kind))) => {
                 let problem = format!(
                     "is {}, but `{name}` is stored in {kind}: products with it are in whole numbers; leave it away",
                     self.name()

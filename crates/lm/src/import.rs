@@ -86,6 +86,8 @@ pub(crate) fn assemble(config: Config, tensors: &dyn NamedTensors) -> Result<Mod
         Model::from_stored(config, layout, stored)
     };
     if let Some(index) = head {
+        let Described { name, kind, .. } = described[index];
+        kind.map_err(|problem| Error::tensor(name, problem))?;
         check_head(tensors, index, &model)?;
     }
     Ok(model)
@@ -98,25 +100,16 @@ fn store(
     places: &[usize],
     described: &[Described<'_>],
 ) -> Result<Stored> {
-    let mut builder = StoredBuilder::new(layout, kinds.clone())?;
-    for (entry, (&index, kind)) in places.iter().zip(kinds).enumerate() {
+    let mut builder = StoredBuilder::new(layout, kinds)?;
+    for (entry, &index) in places.iter().enumerate() {
         let name = described[index].name;
-        let (outputs, row) = builder.blocks_of(entry);
-        if kind.is_quantised() {
-            let mut blocks = vec![0; row];
-            for output in 0..outputs {
-                tensors.blocks(index, output, &mut blocks)?;
-                if !builder.set_blocks(entry, output, &blocks) {
-                    let problem = format!("holds a scale that is not finite, in row {output}");
-                    return Err(Error::tensor(name, problem));
-                }
-            }
-        } else {
-            let mut values = vec![0.0; layout.entries[entry].range.len()];
-            tensors.values(index, &mut values)?;
-            check_finite(name, &values)?;
-            builder.set_values(entry, &values);
-        }
+        let values = |target: &mut [f32]| {
+            tensors.values(index, target)?;
+            check_finite(name, target)
+        };
+        builder.read(entry, name, values, |output, target| {
+            tensors.blocks(index, output, target)
+        })?;
     }
     Ok(builder.finish())
 }

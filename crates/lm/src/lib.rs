@@ -1,4 +1,4 @@
-//! Language models on the CPU: kernels, training, generation and evaluation of GPT-2 and of the Llama family in f32.
+//! Language models on the CPU: kernels, training, generation and evaluation of GPT-2 and of the Llama family.
 //!
 //! Everything here is synchronous and deterministic. Bytes come in and bytes go out: there is no file, network, clock
 //! or unseeded randomness, and the same inputs give the same bits for any number of threads. The rules that make it
@@ -47,12 +47,12 @@ pub use config::{AttentionBias, Config, Family, Rotary, RotaryScaling};
 pub use data::{TrainingData, check_text};
 pub use error::{Error, ErrorClass, Result};
 pub use evaluate::{EvaluateOptions, Evaluation, Segment, evaluate};
-pub use folder::{ModelFiles, describe_folder, import_folder, join_shards};
+pub use folder::{ModelFiles, describe_folder, import_folder, import_folder_model, join_shards};
 pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufValue,
-    describe_gguf, import_gguf,
+    describe_gguf, import_gguf, import_gguf_model,
 };
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;

@@ -103,7 +103,8 @@ impl Model {
         Ok(Self::flat(config, layout, parameters))
     }
 
-    /// A model of tensors in their own types; those of one that is all f32 become flat.
+    /// A model of tensors in their own types. One that is all f32 is better made by
+    /// [`from_parameters`](Self::from_parameters): what is trained is flat.
     pub(crate) fn from_stored(config: Config, layout: Layout, stored: Stored) -> Self {
         Self {
             config,
@@ -167,7 +168,8 @@ impl Model {
     /// a bundle.
     ///
     /// # Errors
-    /// [`Error::Options`] for a model with quantised matrices: their products are in whole numbers.
+    /// [`Error::Options`] for a model with quantised matrices, whose products are in whole numbers, and for instructions
+    /// that this machine lacks.
     pub fn with_arithmetic(mut self, arithmetic: Arithmetic) -> Result<Self> {
         arithmetic.check(self.tensors().map(|tensor| (tensor.name, tensor.kind)))?;
         self.arithmetic = arithmetic;
@@ -190,6 +192,8 @@ impl Model {
     }
 
     /// The same model with its matrices rounded to bf16: half the bytes, and other bits unless they were bf16 before.
+    ///
+    /// Numbers beyond 3.39e38 become infinite.
     ///
     /// # Errors
     /// None in practice.
@@ -216,7 +220,7 @@ impl Model {
         })
     }
 
-    /// Bytes that its tensors take in memory.
+    /// Bytes of its tensors as they are stored. In memory levels of 5 and 6 bits take 8.
     pub fn parameter_bytes(&self) -> u64 {
         self.tensors().map(|tensor| tensor.stored_bytes()).sum()
     }
@@ -361,6 +365,28 @@ mod tests {
                 tensor.name
             );
         }
+    }
+
+    #[test]
+    fn what_is_rounded_is_held_as_it_would_be_written() {
+        let model = Model::random(Config::gpt2(30, 6, 8, 2, 2).unwrap(), 1).unwrap();
+        let rounded = model.clone().rounded_to_bf16().unwrap();
+        for (tensor, before) in rounded.tensors().zip(model.tensors()) {
+            let is_matrix = tensor.shape.len() == 2;
+            assert_eq!(tensor.kind == TensorType::BF16, is_matrix, "{}", tensor.name);
+            let mut bytes = Vec::new();
+            tensor.bytes(&mut |piece| bytes.extend_from_slice(piece));
+            let mut written = vec![0.0; tensor.values().len()];
+            crate::kernels::quantised::dequantise(tensor.kind, &bytes, &mut written);
+            assert_eq!(*tensor.values(), written, "{}", tensor.name);
+            let before = before.values();
+            let mut pairs = written.iter().zip(before.iter());
+            assert!(pairs.all(|(one, other)| (one - other).abs() <= other.abs() / 256.0));
+        }
+        assert_eq!(
+            rounded.clone().into_f32().tensors().len(),
+            rounded.tensors().len()
+        );
     }
 
     #[test]

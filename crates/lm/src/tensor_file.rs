@@ -1,5 +1,5 @@
 //! Writing safetensors with one byte form: the `safetensors` crate sorts tensors by name and keeps metadata in a hash
-//! map, so its writer has no canonical bytes. Reading is the crate's.
+//! map, so its writer has no canonical bytes. Reading is the crate's, but for bundles, which are read as they come.
 
 use std::fmt::Write as _;
 

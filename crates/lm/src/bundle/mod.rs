@@ -218,13 +218,7 @@ impl Bundle {
         }
         let model = read::model(from, header.config, layout, header.kinds)?;
         let bundle = Self::new(model, header.tokenizer)?.with_extras(header.extras)?;
-        match from.read(&mut [0]) {
-            Ok(0) => Ok(bundle),
-            Ok(_) => {
-                let problem = "goes on after its last tensor: it is damaged".to_owned();
-                Err(Error::Bundle { problem })
-            }
-            Err(source) => Err(Error::BundleAccess { source }),
-        }
+        read::end(from)?;
+        Ok(bundle)
     }
 }

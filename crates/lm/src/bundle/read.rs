@@ -19,9 +19,12 @@ const PIECE: usize = 1 << 16;
 pub(super) fn header(from: &mut dyn Read) -> Result<(Vec<u8>, BundleHeader)> {
     let (mut head, mut needed) = (Vec::new(), 8);
     loop {
-        let filled = head.len();
-        head.resize(needed, 0);
-        fill(from, &mut head, filled)?;
+        // Piece by piece: the length is a claim of eight bytes.
+        while head.len() < needed {
+            let filled = head.len();
+            head.resize(needed.min(filled + PIECE), 0);
+            fill(from, &mut head, filled)?;
+        }
         match BundleHeader::read(&head)? {
             HeaderRead::Complete(header) => return Ok((head, *header)),
             HeaderRead::NeedBytes(more) => needed = more,
@@ -59,24 +62,29 @@ fn stored_model(
 ) -> Result<Model> {
     let mut builder = StoredBuilder::new(&layout, kinds.clone())?;
     for (index, (entry, kind)) in layout.entries.iter().zip(kinds).enumerate() {
-        if kind.is_quantised() {
-            let (outputs, row) = builder.blocks_of(index);
-            let mut blocks = vec![0; row];
-            for output in 0..outputs {
-                fill(from, &mut blocks, 0)?;
-                if !builder.set_blocks(index, output, &blocks) {
-                    let problem = format!("holds a scale that is not finite, in row {output}");
-                    return Err(Error::tensor(&entry.name, problem));
-                }
-            }
-        } else {
-            let mut numbers = vec![0.0; entry.range.len()];
-            values(from, kind, &entry.name, &mut numbers)?;
-            builder.set_values(index, &numbers);
-        }
+        // One after the other out of one stream: only one of the two is called.
+        let stream = std::cell::RefCell::new(&mut *from);
+        builder.read(
+            index,
+            &entry.name,
+            |target| values(*stream.borrow_mut(), kind, &entry.name, target),
+            |_, target| fill(*stream.borrow_mut(), target, 0),
+        )?;
     }
     let stored = builder.finish();
     Ok(Model::from_stored(config, layout, stored))
+}
+
+/// Refuses bytes after the last tensor.
+pub(super) fn end(from: &mut dyn Read) -> Result<()> {
+    match from.read_exact(&mut [0]) {
+        Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(source) => Err(Error::BundleAccess { source }),
+        Ok(()) => {
+            let problem = "goes on after its last tensor: it is damaged".to_owned();
+            Err(Error::Bundle { problem })
+        }
+    }
 }
 
 /// Fills a buffer from a place on.

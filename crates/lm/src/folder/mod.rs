@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::generation_defaults::GenerationDefaults;
 use crate::import;
+use crate::model::Model;
 use crate::tokenizer::Tokenizer;
 
 /// Most bytes of a text file of a folder; tokenizers of 256,000 tokens have 35 MB.
@@ -72,6 +73,15 @@ fn read_texts(files: &dyn ModelFiles) -> Result<(Config, Tokenizer, BundleExtras
         generation,
     };
     Ok((config, tokenizer, extras))
+}
+
+/// The model of a folder alone, without tokenizer and templates, which need not be there.
+///
+/// # Errors
+/// As [`import_folder`], for `config.json` and the weights.
+pub fn import_folder_model(files: &dyn ModelFiles) -> Result<Model> {
+    let config = Config::from_json(&files::required(files, "config.json")?)?;
+    import::model_of(config, &Shards::open(files)?)
 }
 
 /// The tokenizer of a folder, with the tokens that begin and end a text as the folder's files say.

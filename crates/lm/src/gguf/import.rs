@@ -7,6 +7,7 @@ use crate::chat::ChatTemplate;
 use crate::config::Config;
 use crate::error::Result;
 use crate::import::{Described, NamedTensors, assemble, stored_kinds};
+use crate::model::Model;
 use crate::tokenizer::{SpecialTokens, Tokenizer};
 
 /// Makes a bundle of a GGUF file: its model in the file's own types, its tokenizer, the tokens that begin and end a text,
@@ -16,10 +17,9 @@ use crate::tokenizer::{SpecialTokens, Tokenizer};
 /// A file that is damaged or asks for what is not supported, by the tensor or the key at fault.
 pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
     let file = GgufFile::read(bytes)?;
-    let model = file.model()?;
-    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    // A tokenizer is refused sooner than a model is read.
     let (tokenizer, chat_template) = tokenizer(&file)?;
-    let model = assemble(config, &model)?;
+    let model = model(&file)?;
     Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
         chat_template,
         generation: None,
@@ -45,6 +45,20 @@ pub fn describe_gguf(bytes: &[u8]) -> Result<BundleHeader> {
         },
         kinds,
     })
+}
+
+/// The model of a GGUF file alone, without its tokenizer.
+///
+/// # Errors
+/// As [`import_gguf`], for the tensors and the keys that describe them.
+pub fn import_gguf_model(bytes: &[u8]) -> Result<Model> {
+    model(&GgufFile::read(bytes)?)
+}
+
+fn model(file: &GgufFile<'_>) -> Result<Model> {
+    let model = file.model()?;
+    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    assemble(config, &model)
 }
 
 fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {

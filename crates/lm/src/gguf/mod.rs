@@ -23,7 +23,7 @@ mod rope;
 mod tensors;
 mod tokenizer;
 
-pub use import::{describe_gguf, import_gguf};
+pub use import::{describe_gguf, import_gguf, import_gguf_model};
 pub use metadata::{GgufArray, GgufMetadata, GgufValue};
 pub use model::{GgufModel, GgufParameter};
 pub use tensors::GgufTensor;

@@ -30,11 +30,12 @@ impl InstructionSet {
     pub fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
-            if pulp::x86::V4::try_new().is_some() {
+            // Every processor with AVX2 has conversions of 16-bit numbers; an emulator may not.
+            let halves = is_x86_feature_detected!("f16c");
+            if halves && pulp::x86::V4::try_new().is_some() {
                 return Self::Avx512;
             }
-            // Every processor with AVX2 has conversions of 16-bit numbers; an emulator may not.
-            if pulp::x86::V3::try_new().is_some() && is_x86_feature_detected!("f16c") {
+            if halves && pulp::x86::V3::try_new().is_some() {
                 return Self::Avx2;
             }
         }

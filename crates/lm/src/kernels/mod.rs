@@ -1,6 +1,6 @@
 //! The arithmetic, and the rules that fix its bits.
 //!
-//! 1. **Matrix products** go through [`multiply`] alone. Element (i, j) of a product over k is, in every path:
+//! 1. **Matrix products** in f32 go through [`multiply`] alone. Element (i, j) of a product over k is, in every path:
 //!    within each block of [`K_BLOCK`] consecutive k a chain of fused multiply-adds in the order of k, begun at +0;
 //!    the block sums added in order, one rounding each. No path depends on the number of rows, the instruction set,
 //!    the threads or the sizes of caches, so one row alone gives the bits of that row among many.
@@ -13,8 +13,8 @@
 //! 6. Vectorisation is the compiler's, over independent elements; Rust never reorders or fuses floating point by
 //!    itself, so instruction sets only differ in speed.
 //!
-//! The right side of a product may be stored in bf16: rule 1 holds for its numbers as f32. Products that round to bf16
-//! what they multiply have rules of their own: [`bf16`].
+//! The right side of a product may be stored in bf16 or f16: rule 1 holds for its numbers as f32. Products that round to
+//! bf16 what they multiply, and those with quantised blocks, have rules of their own: [`bf16`], [`quantised`].
 //!
 //! [`reference`] holds the plain form of every kernel; the tests compare bits against it.
 

@@ -1,16 +1,18 @@
 //! What matrices may hold: f32, or bf16 or f16 as a store of half the size. All become f32 without a rounding.
 
 use half::{bf16, f16};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::*;
 
 #[cfg(target_arch = "x86_64")]
-use super::matmul::{load_eight, turn_eight};
+use super::matmul::turn_eight;
 
 /// A number that is an f32 without a rounding.
 pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// How many fill a line of the cache.
     const IN_LINE: usize = 64 / size_of::<Self>();
 
-    /// Its value, a NaN with its bits.
+    /// Its value; of a NaN, some NaN.
     fn widen(self) -> f32;
 
     /// The values of 16 numbers.
@@ -19,17 +21,27 @@ pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// The machine has AVX-512 F, and the 16 numbers from `place` on may be read.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    unsafe fn load(place: *const Self) -> std::arch::x86_64::__m512;
+    unsafe fn load(place: *const Self) -> __m512;
 
-    /// `count` ≤ 8 rows of 16 numbers, the first from `place` on and each `stride` after the one before, turned: register k
-    /// holds the values of number k of every row, and zeros for the rows that are missing.
+    /// Eight rows of 16 numbers, the first from `place` on and each `stride` after the one before, turned: for k = 0 to
+    /// 15, a step is given register `value` with number k of every row. `count` ≤ 8 rows are read, the others are zeros.
+    ///
+    /// As few registers are in use at once as there can be, so that those of the step stay where they are.
     ///
     /// # Safety
     /// The machine has AVX2 and F16C, and the rows may be read.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    unsafe fn load_turned(place: *const Self, stride: usize, count: usize)
-    -> [std::arch::x86_64::__m256; 16];
+    unsafe fn turn<S: TurnStep>(step: &mut S, place: *const Self, stride: usize, count: usize);
+}
+
+/// What is done with each register of rows that are turned.
+#[cfg(target_arch = "x86_64")]
+pub(crate) trait TurnStep {
+    /// # Safety
+    /// The machine has what the step was made for.
+    #[allow(unsafe_code)]
+    unsafe fn take(&mut self, k: usize, value: __m256);
 }
 
 impl Number for f32 {
@@ -41,24 +53,26 @@ impl Number for f32 {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline(always)]
-    unsafe fn load(place: *const Self) -> std::arch::x86_64::__m512 {
+    unsafe fn load(place: *const Self) -> __m512 {
         // SAFETY: as the caller says.
-        unsafe { std::arch::x86_64::_mm512_loadu_ps(place) }
+        unsafe { _mm512_loadu_ps(place) }
     }
 
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load_turned(
-        place: *const Self,
-        stride: usize,
-        count: usize,
-    ) -> [std::arch::x86_64::__m256; 16] {
-        // SAFETY: as the caller says.
-        let [low, high] = [0, 8].map(|half| unsafe { load_eight(place.wrapping_add(half), stride, count) });
-        let (low, high) = (turn_eight(low), turn_eight(high));
-        std::array::from_fn(|k| if k < 8 { low[k] } else { high[k - 8] })
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn turn<S: TurnStep>(step: &mut S, place: *const Self, stride: usize, count: usize) {
+        for first in [0, 8] {
+            // SAFETY: as the caller says.
+            let rows = eight(count, |row| unsafe {
+                _mm256_loadu_ps(place.wrapping_add(row * stride + first))
+            });
+            for (k, value) in turn_eight(rows).into_iter().enumerate() {
+                // SAFETY: as the caller says.
+                unsafe { step.take(first + k, value) };
+            }
+        }
     }
 }
 
@@ -72,8 +86,7 @@ impl Number for bf16 {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline(always)]
-    unsafe fn load(place: *const Self) -> std::arch::x86_64::__m512 {
-        use std::arch::x86_64::*;
+    unsafe fn load(place: *const Self) -> __m512 {
         // SAFETY: as the caller says.
         unsafe {
             let halves = _mm256_loadu_si256(place.cast());
@@ -81,27 +94,26 @@ impl Number for bf16 {
         }
     }
 
-    // Pairs are turned as one number each, half as many moves.
+    // Pairs are turned as one number each: half as many moves.
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline]
-    #[target_feature(enable = "avx2")]
-    unsafe fn load_turned(
-        place: *const Self,
-        stride: usize,
-        count: usize,
-    ) -> [std::arch::x86_64::__m256; 16] {
-        use std::arch::x86_64::*;
-        // SAFETY: as the caller says.
-        let pairs = turn_eight(unsafe { load_eight(place, stride, count) });
-        std::array::from_fn(|k| {
-            let pair = _mm256_castps_si256(pairs[k / 2]);
-            _mm256_castsi256_ps(if k % 2 == 0 {
-                _mm256_slli_epi32::<16>(pair)
-            } else {
-                _mm256_and_si256(pair, _mm256_set1_epi32(-65536))
-            })
-        })
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn turn<S: TurnStep>(step: &mut S, place: *const Self, stride: usize, count: usize) {
+        // SAFETY: as the caller says; 16 of these numbers are as long as eight f32.
+        let rows = eight(count, |row| unsafe {
+            _mm256_loadu_ps(place.wrapping_add(row * stride).cast())
+        });
+        for (index, pair) in turn_eight(rows).into_iter().enumerate() {
+            let pair = _mm256_castps_si256(pair);
+            let even = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(pair));
+            let odd = _mm256_castsi256_ps(_mm256_and_si256(pair, _mm256_set1_epi32(-65536)));
+            // SAFETY: as the caller says.
+            unsafe {
+                step.take(2 * index, even);
+                step.take(2 * index + 1, odd);
+            }
+        }
     }
 }
 
@@ -114,8 +126,7 @@ impl Number for f16 {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline(always)]
-    unsafe fn load(place: *const Self) -> std::arch::x86_64::__m512 {
-        use std::arch::x86_64::*;
+    unsafe fn load(place: *const Self) -> __m512 {
         // SAFETY: as the caller says.
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(place.cast())) }
     }
@@ -123,23 +134,30 @@ impl Number for f16 {
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
     #[inline]
-    #[target_feature(enable = "avx2,f16c")]
-    unsafe fn load_turned(
-        place: *const Self,
-        stride: usize,
-        count: usize,
-    ) -> [std::arch::x86_64::__m256; 16] {
-        use std::arch::x86_64::*;
-        let mut halves = [[_mm256_setzero_ps(); 8]; 2];
-        for row in 0..count {
-            let place = place.wrapping_add(row * stride);
-            for (half, rows) in halves.iter_mut().enumerate() {
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn turn<S: TurnStep>(step: &mut S, place: *const Self, stride: usize, count: usize) {
+        for first in [0, 8] {
+            let rows = eight(count, |row| {
+                let place = place.wrapping_add(row * stride + first);
                 // SAFETY: as the caller says.
-                let numbers = unsafe { _mm_loadu_si128(place.wrapping_add(8 * half).cast()) };
-                rows[row] = _mm256_cvtph_ps(numbers);
+                _mm256_cvtph_ps(unsafe { _mm_loadu_si128(place.cast()) })
+            });
+            for (k, value) in turn_eight(rows).into_iter().enumerate() {
+                // SAFETY: as the caller says.
+                unsafe { step.take(first + k, value) };
             }
         }
-        let [low, high] = halves.map(|rows| turn_eight(rows));
-        std::array::from_fn(|k| if k < 8 { low[k] } else { high[k - 8] })
     }
+}
+
+/// `count` registers, and zeros for the others of eight.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+#[inline]
+fn eight(count: usize, load: impl Fn(usize) -> __m256) -> [__m256; 8] {
+    let mut rows = [_mm256_setzero_ps(); 8];
+    for (index, row) in rows.iter_mut().enumerate().take(count) {
+        *row = load(index);
+    }
+    rows
 }

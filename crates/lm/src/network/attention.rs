@@ -31,11 +31,21 @@ fn score_scale(head_width: usize) -> f32 {
     1.0 / (head_width as f32).sqrt()
 }
 
+/// How the keys of a head are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyOrder {
+    /// `[room, head width]`, as they come.
+    ByPosition,
+    /// `[head width, room]`: a query alone reads them in the order of memory.
+    ByNumber,
+}
+
 /// Attention of all heads of all sequences, head-major: `queries` `[heads, new, head width]` are at positions `first`..
-/// and see `keys` and `values` `[heads / group, room, head width]`; each of those serves `group` heads of queries.
+/// and see keys and `values` `[heads / group, room, head width]`; each of those serves `group` heads of queries.
 pub(crate) fn attend_all(
     output: &mut [f32],
     [queries, keys, values]: [&[f32]; 3],
+    order: KeyOrder,
     size: HeadSize,
     first: usize,
 ) {
@@ -45,7 +55,7 @@ pub(crate) fn attend_all(
         new,
         room,
     } = size;
-    let room = room * width;
+    let numbers = room * width;
     let together = (WORTH_A_TASK / (2 * new * (first + new) * width)).max(1);
     let heads = output
         .par_chunks_mut(new * width)
@@ -54,8 +64,12 @@ pub(crate) fn attend_all(
         .enumerate()
         .with_min_len(together)
         .for_each(|(head, (output, queries))| {
-            let seen = head / group * room..(head / group + 1) * room;
-            let (keys, values) = (&keys[seen.clone()], &values[seen]);
+            let seen = head / group * numbers..(head / group + 1) * numbers;
+            let keys = match order {
+                KeyOrder::ByPosition => Matrix::new(&keys[seen.clone()], room, width).transposed(),
+                KeyOrder::ByNumber => Matrix::new(&keys[seen.clone()], width, room),
+            };
+            let values = &values[seen];
             with_scratch(|[scores, _]| attend(output, queries, keys, values, width, first, scores));
         });
 }
@@ -118,15 +132,15 @@ impl HeadSize {
     }
 }
 
-/// Attention of one head: `queries` `[new, head width]` are at positions `first`.. and see `keys` and `values`
-/// `[at least first + new, head width]` up to their own position.
+/// Attention of one head: `queries` `[new, head width]` are at positions `first`.. and see keys, the columns of `keys`, and
+/// `values` `[at least first + new, head width]` up to their own position.
 ///
 /// A row's bits do not depend on the rows beside it: what it does not see has probability 0, which adds nothing to a
 /// chain. (It may turn −0 into +0; `merge_heads` does that to every result.)
 fn attend(
     output: &mut [f32],
     queries: &[f32],
-    keys: &[f32],
+    keys: Matrix<'_>,
     values: &[f32],
     head_width: usize,
     first: usize,
@@ -172,7 +186,8 @@ fn attend_backward(
     for (index, ((query_gradient, queries), upper)) in blocks.enumerate() {
         let (rows, start) = (queries.len() / head_width, index * QUERIES);
         let seen = start + rows;
-        probabilities(scores, queries, keys, head_width, start);
+        let k = Matrix::new(keys, seen, head_width);
+        probabilities(scores, queries, k.transposed(), head_width, start);
         let p = Matrix::new(scores, rows, seen);
         let upper = Matrix::new(upper, rows, head_width);
         slopes.resize(rows * seen, 0.0);
@@ -180,10 +195,7 @@ fn attend_backward(
         multiply(slopes, Start::Zero, upper, v.transposed(), Work::Alone);
         softmax_backward(slopes, scores, seen, score_scale(head_width));
         let slope = Matrix::new(slopes, rows, seen);
-        let (q, k) = (
-            Matrix::new(queries, rows, head_width),
-            Matrix::new(keys, seen, head_width),
-        );
+        let q = Matrix::new(queries, rows, head_width);
         multiply(query_gradient, Start::Zero, slope, k, Work::Alone);
         let filled = seen * head_width;
         multiply(
@@ -204,14 +216,11 @@ fn attend_backward(
 }
 
 /// Probabilities of a block of queries at positions `start`.. over the keys up to the last of them.
-fn probabilities(scores: &mut Vec<f32>, queries: &[f32], keys: &[f32], head_width: usize, start: usize) {
+fn probabilities(scores: &mut Vec<f32>, queries: &[f32], keys: Matrix<'_>, head_width: usize, start: usize) {
     let rows = queries.len() / head_width;
     let seen = start + rows;
     scores.resize(rows * seen, 0.0);
-    let (q, k) = (
-        Matrix::new(queries, rows, head_width),
-        Matrix::new(keys, seen, head_width),
-    );
-    multiply(scores, Start::Zero, q, k.transposed(), Work::Alone);
+    let q = Matrix::new(queries, rows, head_width);
+    multiply(scores, Start::Zero, q, keys.first_columns(seen), Work::Alone);
     causal_softmax(scores, seen, start, score_scale(head_width));
 }

@@ -1,7 +1,7 @@
 //! The forward pass over whole sequences.
 
 use super::activations::{Activations, BlockActivations, HeadInputs, Scratch, Shape};
-use super::attention::{HeadSize, attend_all};
+use super::attention::{HeadSize, KeyOrder, attend_all};
 use super::block::{AfterAttention, Block, embed, normalise};
 use super::heads::{Part, merge_heads};
 use crate::config::Config;
@@ -75,6 +75,7 @@ fn run_block(
     attend_all(
         found,
         inputs,
+        KeyOrder::ByPosition,
         HeadSize::new(config, shape.length, shape.length),
         0,
     );

@@ -1,10 +1,11 @@
 //! The forward pass with a cache of keys and values, for generation.
 
 use super::activations::{HeadInputs, Scratch, Shape, turns, turns_numbers};
-use super::attention::{HeadSize, attend_all};
+use super::attention::{HeadSize, KeyOrder, attend_all};
 use super::block::{AfterAttention, Block, embed, normalise};
 use super::heads::{Part, merge_heads};
 use crate::config::Config;
+use crate::kernels::memory::zeros;
 use crate::kernels::norm::RowScale;
 use crate::kernels::rotary::Turns;
 use crate::model::Model;
@@ -21,7 +22,7 @@ pub(crate) struct Session<'a> {
     capacity: usize,
     /// Tokens read so far.
     position: usize,
-    /// Per block, keys and values `[key-value heads, capacity, head width]`.
+    /// Per block, keys `[key-value heads, head width, capacity]` and values `[key-value heads, capacity, head width]`.
     cache: Vec<[Vec<f32>; 2]>,
     turns: Option<Turns>,
 }
@@ -31,9 +32,7 @@ impl<'a> Session<'a> {
     pub fn new(model: &'a Model, capacity: usize) -> Self {
         let config = model.config();
         let size = capacity * config.key_value_width();
-        let cache = (0..config.layers)
-            .map(|_| [vec![0.0; size], vec![0.0; size]])
-            .collect();
+        let cache = (0..config.layers).map(|_| [zeros(size), zeros(size)]).collect();
         Self {
             model,
             capacity,
@@ -119,7 +118,7 @@ impl<'a> Session<'a> {
         let narrow = &mut buffers.scratch.narrow;
         let found = &mut narrow[..queries.len()];
         let size = HeadSize::new(config, rows, self.capacity);
-        attend_all(found, [queries, keys, values], size, first);
+        attend_all(found, [queries, keys, values], KeyOrder::ByNumber, size, first);
         merge_heads(&mut buffers.attended, found, one_sequence(rows), config);
         let (input, attended) = (&buffers.stream, &buffers.attended);
         let after = AfterAttention {
@@ -155,17 +154,24 @@ fn remember(
     let inputs = HeadInputs::of(head_inputs, Part::Queries);
     block.take_heads(queries, inputs, projected, Part::Queries, shape, first);
     let head_width = config.head_width;
-    let new = first * head_width..(first + rows) * head_width;
     for (part, cache) in [Part::Keys, Part::Values].into_iter().zip(cache) {
         // `narrow` is free here: the new keys or values pass through it into their places.
         let fresh = &mut narrow[..rows * config.key_value_width()];
         let inputs = HeadInputs::of(head_inputs, part);
         block.take_heads(fresh, inputs, projected, part, shape, first);
-        for (cache, fresh) in cache
+        let heads = cache
             .chunks_exact_mut(capacity * head_width)
-            .zip(fresh.chunks_exact(rows * head_width))
-        {
-            cache[new.clone()].copy_from_slice(fresh);
+            .zip(fresh.chunks_exact(rows * head_width));
+        for (cache, fresh) in heads {
+            if part == Part::Values {
+                cache[first * head_width..(first + rows) * head_width].copy_from_slice(fresh);
+                continue;
+            }
+            for (number, cache) in cache.chunks_exact_mut(capacity).enumerate() {
+                for (row, key) in cache[first..first + rows].iter_mut().enumerate() {
+                    *key = fresh[row * head_width + number];
+                }
+            }
         }
     }
 }

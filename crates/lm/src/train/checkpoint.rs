@@ -1,7 +1,7 @@
 //! The serialised state of a training.
 //!
 //! A safetensors file with three flat tensors in the canonical order of the parameters (`parameters`, `first_moment`,
-//! `second_moment`) and metadata: `arithmetic`, `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
+//! `second_moment`) and metadata: `arithmetic` (where it is not f32), `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
 //! order of the text follows from the seed and the step, so that no generator's state is kept.
 
 use std::collections::HashMap;
@@ -19,7 +19,10 @@ use crate::model::Model;
 use crate::tensor_file::FileTensor;
 use crate::{engine_version, tensor_file};
 
+/// Of a training in f32.
 const FORMAT: &str = "posthuman-checkpoint/1";
+/// Of a training in another arithmetic, which it names.
+const FORMAT_WITH_ARITHMETIC: &str = "posthuman-checkpoint/2";
 const TENSORS: [&str; 3] = ["parameters", "first_moment", "second_moment"];
 
 /// What a checkpoint holds.
@@ -35,17 +38,25 @@ pub(super) fn write(trainer: &Trainer) -> Result<Vec<u8>> {
         what: "the training's options",
         source,
     })?;
+    let arithmetic = trainer.model.arithmetic();
+    let (format, named) = match arithmetic {
+        Arithmetic::F32 => (FORMAT, None),
+        other => (
+            FORMAT_WITH_ARITHMETIC,
+            Some(("arithmetic", other.name().to_owned())),
+        ),
+    };
     let metadata = [
-        ("arithmetic", trainer.model.arithmetic().name().to_owned()),
         ("config", trainer.model.config().to_json()),
         ("data", hexadecimal(&trainer.data.digest())),
         ("engine", engine_version().to_owned()),
-        ("format", FORMAT.to_owned()),
+        ("format", format.to_owned()),
         ("options", options),
         ("step", trainer.step.to_string()),
     ];
-    let metadata: Vec<(&str, &str)> = metadata
+    let metadata: Vec<(&str, &str)> = named
         .iter()
+        .chain(&metadata)
         .map(|(key, value)| (*key, value.as_str()))
         .collect();
     let shape = [trainer.model.parameters().len()];
@@ -71,10 +82,10 @@ pub(super) fn read(bytes: &[u8], data: &TrainingData) -> Result<Saved> {
             .map(String::as_str)
             .ok_or_else(|| refusal(format!("has no `{key}`")))
     };
-    if field("format")? != FORMAT {
+    let format = field("format")?;
+    if ![FORMAT, FORMAT_WITH_ARITHMETIC].contains(&format) {
         return Err(refusal(format!(
-            "is of format `{}`, where this engine reads `{FORMAT}`",
-            field("format")?
+            "is of format `{format}`, where this engine reads `{FORMAT}` and `{FORMAT_WITH_ARITHMETIC}`"
         )));
     }
     let engine = field("engine")?;
@@ -106,7 +117,6 @@ fn parts(file: &SafeTensors<'_>, metadata: &HashMap<String, String>) -> Result<S
     if step > options.steps {
         return Err(refusal(format!("is at step {step} of {}", options.steps)));
     }
-    // Checkpoints were f32 before they said so.
     let arithmetic = metadata.get("arithmetic").map_or("f32", String::as_str);
     let count = config.parameter_count();
     let [parameters, first, second] = TENSORS.map(|name| numbers(file, name, count));

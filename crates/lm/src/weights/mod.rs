@@ -1,5 +1,6 @@
 //! A model's tensors as the network reads them: all in f32, or each in the type that it is stored in.
 
+mod matrix;
 mod stored;
 
 use std::cell::Cell;
@@ -7,7 +8,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-pub(crate) use stored::{Numbers, Part, Stored, StoredBuilder};
+use matrix::{Numbers, Part};
+pub(crate) use stored::{Stored, StoredBuilder};
 
 use crate::arithmetic::Arithmetic;
 use crate::kernels::number::Number;
@@ -50,7 +52,7 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// A tensor that is no matrix of a product, or several that follow each other.
+    /// A tensor that is no matrix of a product, or several that follow each other; of flat weights, any.
     pub fn vector(self, range: &Range<usize>) -> &'a [f32] {
         match self.tensors {
             Tensors::Flat(parameters) => &parameters[range.clone()],

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Bundle, EvaluateOptions, Evaluation, Generation, InstructionSet, Model, Sampling, StepReport,
+    Arithmetic, Bf16Set, Bundle, EvaluateOptions, Evaluation, Generation, Model, Sampling, StepReport,
     TrainOptions, Trainer, engine_version, evaluate, generate,
 };
 use sha2::{Digest, Sha256};
 
-use crate::{data, fresh_llama, fresh_model, fresh_qwen3, go_on, options, text, tokenizer};
+use crate::{data, fresh_llama, fresh_model, fresh_qwen3, go_on, options, text, tokenizer, with_each_set};
 
 const THREADS: [usize; 4] = [1, 2, 3, 8];
 
@@ -70,22 +70,15 @@ fn training_generation_and_evaluation_do_not_depend_on_threads() {
 
 #[test]
 fn training_generation_and_evaluation_do_not_depend_on_the_instruction_set() {
-    let sets = [
-        InstructionSet::Portable,
-        InstructionSet::Avx2,
-        InstructionSet::Avx512,
-    ];
     for model in models() {
         let (reports, bytes) = train(model.clone(), 2);
         let bundle = Bundle::from_bytes(&bytes).unwrap();
         let (written, scored) = (write(&bundle, 2), score(&bundle, 2));
-        for set in sets.into_iter().filter(|&set| set <= InstructionSet::best()) {
-            set.choose().unwrap();
+        with_each_set(|set| {
             let (again, others) = train(model.clone(), 2);
             assert!(reports == again && bytes == others, "{set:?}");
             assert_eq!((&written, &scored), (&write(&bundle, 2), &score(&bundle, 2)));
-        }
-        InstructionSet::best().choose().unwrap();
+        });
     }
 }
 
@@ -150,6 +143,71 @@ fn the_bits_are_those_of_this_engine_version() {
             ("evaluation", json(&score(&bundle, 2))),
         ];
         assert_eq!(found, pinned.map(|(name, value)| (name, value.to_owned())));
+    }
+}
+
+/// Every set that this machine has under the name that all machines have.
+fn bf16(model: Model) -> Model {
+    let arithmetic = Arithmetic::named("bf16/amx").unwrap();
+    model.with_arithmetic(arithmetic).unwrap()
+}
+
+#[test]
+fn bf16_has_the_same_bits_for_any_number_of_threads_and_after_an_interruption() {
+    for model in models() {
+        let (reports, bytes) = train(bf16(model.clone()), 1);
+        for threads in THREADS {
+            let (again, others) = train(bf16(model.clone()), threads);
+            assert!(reports == again && bytes == others, "{threads} threads");
+        }
+        let portable = Arithmetic::Bf16(Bf16Set::Portable);
+        let (again, others) = train(model.clone().with_arithmetic(portable).unwrap(), 2);
+        assert!(
+            reports == again && bytes == others,
+            "another set of the same name"
+        );
+        let mut before = Trainer::new(bf16(model.clone()), data(&tokenizer()), options()).unwrap();
+        let mut again: Vec<StepReport> = (0..5).map(|_| before.step().unwrap()).collect();
+        let checkpoint = before.checkpoint().unwrap();
+        let mut after = Trainer::resume(&checkpoint, data(&tokenizer()), 2).unwrap();
+        while !after.finished() {
+            again.push(after.step().unwrap());
+        }
+        assert_eq!(reports, again);
+    }
+}
+
+/// Operands have 8 digits instead of 24, and errors of many average out: losses differ in the third digit.
+#[test]
+fn bf16_learns_what_f32_learns() {
+    for model in models() {
+        let ((exact, _), (rounded, _)) = (train(model.clone(), 2), train(bf16(model), 2));
+        assert!(exact[11].loss < exact[0].loss - 0.5);
+        for (one, other) in exact.iter().zip(&rounded) {
+            assert_ne!(one.loss, other.loss);
+            assert!(
+                (one.loss - other.loss).abs() < 0.01 * one.loss,
+                "{one:?} {other:?}"
+            );
+        }
+    }
+}
+
+/// As [`the_bits_are_those_of_this_engine_version`], for `bf16/amx`.
+#[test]
+fn the_bits_of_bf16_are_those_of_this_engine_version() {
+    let pinned = [
+        ["60a0a816cbcd8b1c", "f0f3f5ae277de0ff", "02ac0bccef1c3840"],
+        ["009417625cfc0c5b", "daf7c6b3e6de8fc3", "be08a935e1b5ef21"],
+        ["12b8d17aba41c687", "4472a54bcbf4ac24", "61d0d50641c97df3"],
+    ];
+    for (model, pinned) in models().into_iter().zip(pinned) {
+        let (reports, bytes) = train(bf16(model), 2);
+        let (trained, tokenizer) = Bundle::from_bytes(&bytes).unwrap().into_parts();
+        let bundle = Bundle::new(bf16(trained), tokenizer).unwrap();
+        let json = |value: &dyn erased::Json| digest(value.json().as_bytes());
+        let found = [json(&reports), digest(&bytes), json(&score(&bundle, 2))];
+        assert_eq!(found, pinned.map(str::to_owned));
     }
 }
 

@@ -205,3 +205,42 @@ fn wrong_extras_are_refused() {
         assert!(error.contains(reason), "{new}: {error}");
     }
 }
+
+/// Only matrices of products can be quantised: what else says that it is would not be read.
+#[test]
+fn a_bundle_with_a_quantised_vector_is_refused() {
+    let config = Config::gpt2(300, 8, 32, 1, 1).unwrap();
+    let model = Model::random(config, 1).unwrap();
+    let bytes = Bundle::new(model, Tokenizer::train(&["a b"], 257).unwrap())
+        .unwrap()
+        .to_bytes()
+        .unwrap();
+    let end = 8 + u64::from_le_bytes(*bytes.first_chunk().unwrap()) as usize;
+    let text = std::str::from_utf8(&bytes[8..end]).unwrap().trim_end();
+    let place = text.find("\"ln_f.bias\"").unwrap();
+    let offset = |text: &str| -> usize {
+        let from = text.find("offsets\":[").unwrap() + 10;
+        text[from..].split(',').next().unwrap().parse().unwrap()
+    };
+    let start = offset(&text[place..]);
+    let text = format!(
+        "{}\"ln_f.bias\":{{\"dtype\":\"U8\",\"shape\":[34],\"data_offsets\":[{start},{}]}}}}",
+        &text[..place],
+        start + 34
+    );
+    let text = text
+        .replace(
+            "\"__metadata__\":{",
+            "\"__metadata__\":{\"blocks\":\"{\\\"ln_f.bias\\\":\\\"Q8_0\\\"}\",",
+        )
+        .replace("posthuman-bundle/1", "posthuman-bundle/2");
+    let text = format!(
+        "{text}{}",
+        " ".repeat(text.len().next_multiple_of(8) - text.len())
+    );
+    let mut changed = (text.len() as u64).to_le_bytes().to_vec();
+    changed.extend(text.as_bytes());
+    changed.extend(&bytes[end..end + start]);
+    let error = Bundle::from_bytes(&changed).unwrap_err().to_string();
+    assert!(error.contains("ln_f.bias") && error.contains("Q8_0"), "{error}");
+}

@@ -9,14 +9,34 @@ mod folders;
 mod gguf;
 mod imports;
 mod readers;
+mod smollm2;
 mod stories;
 
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    AttentionBias, Bundle, Config, Family, Model, Rotary, RotaryScaling, Tokenizer, TrainOptions, Trainer,
-    TrainingData,
+    AttentionBias, Bundle, Config, Family, InstructionSet, Model, Rotary, RotaryScaling, Tokenizer,
+    TrainOptions, Trainer, TrainingData,
 };
+
+/// One test at a time chooses the instruction set: the choice is the process's.
+static CHOOSING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// Runs `check` with every instruction set of this machine.
+fn with_each_set(check: impl Fn(InstructionSet)) {
+    let _alone = CHOOSING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for set in [
+        InstructionSet::Portable,
+        InstructionSet::Avx2,
+        InstructionSet::Avx512,
+    ] {
+        if set <= InstructionSet::best() {
+            set.choose().unwrap();
+            check(set);
+        }
+    }
+    InstructionSet::best().choose().unwrap();
+}
 
 /// A text with something to learn in it, always the same.
 fn text(lines: u64) -> String {

@@ -5,17 +5,19 @@ use std::time::Instant;
 
 use clap::{Subcommand, ValueEnum};
 use posthuman_lm::{
-    Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer, TrainingData, import_gguf,
+    Arithmetic, Bf16Set, Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer,
+    TrainingData, import_folder_model, import_gguf_model,
 };
 use serde::Serialize;
 
 use super::Wrong;
+use super::folder::Directory;
 use super::output::{Progress, Report, facts};
 
 /// Measure the engine on this machine: tokens a second of one kind of work, the median of several runs.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Examples:\n  posthuman bench train --model gpt2-124m --batch 4 --seq 256\n  posthuman bench decode --model ./gpt2 --seq 64 --tokens 128 --threads 2 --json"
+    after_help = "Examples:\n  posthuman bench train --model gpt2-124m --batch 4 --seq 256\n  posthuman bench train --precision bf16 --json\n  posthuman bench decode --model ./SmolLM2.Q4_1.gguf --precision native --seq 64 --tokens 128"
 )]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -40,11 +42,11 @@ enum Work {
 
 #[derive(Debug, clap::Args)]
 struct Shape {
-    /// gpt2-124m (random weights), a folder with Hugging Face's config.json and model.safetensors, or a GGUF file.
+    /// gpt2-124m (random weights), a folder with Hugging Face's config.json and safetensors, or a GGUF file.
     #[arg(long, default_value = "gpt2-124m")]
     model: String,
     /// Precision of weights and arithmetic.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[arg(long, value_enum, default_value_t = Precision::Native)]
     precision: Precision,
     /// Sequences put through together, in training and evaluation.
     #[arg(long, default_value = "4", value_parser = at_least_one)]
@@ -59,10 +61,10 @@ struct Shape {
     #[arg(long, default_value = "2", value_parser = at_least_one)]
     threads: usize,
     /// Runs that count.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     runs: u32,
     /// Runs before them.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(..=100_000))]
     warmup: u32,
     /// Instruction set; the best of the machine unless told.
     #[arg(long, value_enum)]
@@ -71,8 +73,12 @@ struct Shape {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Precision {
-    /// 32-bit floating point.
+    /// Weights and arithmetic in 32 bits.
     F32,
+    /// Products in bf16, summed in 32 bits, with weights in 32 bits; of `decode`, weights in bf16 and arithmetic in 32.
+    Bf16,
+    /// Weights as they are stored, quantised ones in whole numbers.
+    Native,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -90,7 +96,11 @@ enum Instructions {
 struct Measured {
     work: &'static str,
     model: String,
+    /// What was asked for.
     precision: &'static str,
+    /// In what products are computed, and bytes of the weights.
+    arithmetic: &'static str,
+    weight_bytes: u64,
     instructions: String,
     parameters: usize,
     tokens_per_second: f64,
@@ -113,8 +123,10 @@ impl Args {
         if let Some(instructions) = shape.instructions {
             instructions.set().choose()?;
         }
-        let model = shape.model()?;
-        let parameters = model.config().parameter_count();
+        let model = shape.precision.apply(shape.model()?, &self.work)?;
+        shape.check(model.config().context)?;
+        let (parameters, arithmetic) = (model.config().parameter_count(), model.arithmetic());
+        let weight_bytes = model.parameter_bytes();
         let mut rates = match self.work {
             Work::Train(_) => shape.train(model)?,
             Work::Eval(_) => shape.evaluate(&model)?,
@@ -125,7 +137,9 @@ impl Args {
         report(&Measured {
             work: name,
             model: shape.model.clone(),
-            precision: "f32",
+            precision: shape.precision.name(),
+            arithmetic: arithmetic.name(),
+            weight_bytes,
             instructions: format!("{:?}", InstructionSet::current()).to_lowercase(),
             parameters,
             tokens_per_second: median(&rates),
@@ -143,23 +157,41 @@ impl Shape {
         if self.model == "gpt2-124m" {
             return Ok(Model::random(Config::gpt2(50_257, 1_024, 768, 12, 12)?, 1)?);
         }
-        let folder = PathBuf::from(&self.model);
-        if folder.extension().is_some_and(|extension| extension == "gguf") {
-            let bytes = std::fs::read(&folder)
-                .map_err(|error| Wrong(format!("{} cannot be read ({error})", folder.display())))?;
-            return Ok(import_gguf(&bytes)?.into_parts().0);
+        let path = PathBuf::from(&self.model);
+        if path.extension().is_some_and(|extension| extension == "gguf") {
+            let bytes = std::fs::read(&path)
+                .map_err(|error| Wrong(format!("{} cannot be read ({error})", path.display())))?;
+            return Ok(import_gguf_model(&bytes)?);
         }
-        let read = |name: &str| {
-            let path = folder.join(name);
-            std::fs::read(&path).map_err(|error| {
-                Wrong(format!(
-                    "{} cannot be read ({error}); --model takes gpt2-124m, a folder of Hugging Face files or a GGUF file",
-                    path.display()
-                ))
-            })
-        };
-        let config = Config::from_json(&read("config.json")?)?;
-        Ok(Model::from_safetensors(config, &read("model.safetensors")?)?)
+        if !path.is_dir() {
+            let problem = format!(
+                "{} is neither a folder nor a `.gguf` file: --model takes gpt2-124m, a folder of Hugging Face files or \
+                 a GGUF file",
+                path.display()
+            );
+            return Err(Wrong(problem).into());
+        }
+        Ok(import_folder_model(&Directory(path))?)
+    }
+
+    /// Refuses what no model of this context can read, before anything of that size is made.
+    fn check(&self, context: usize) -> anyhow::Result<()> {
+        if self.seq.saturating_add(self.tokens) > context.saturating_mul(2) || self.seq > context {
+            let problem = format!(
+                "--seq {} and --tokens {} do not fit the model's context of {context} tokens",
+                self.seq, self.tokens
+            );
+            return Err(Wrong(problem).into());
+        }
+        if self.batch.saturating_mul(self.seq) > 1 << 22 {
+            let problem = format!(
+                "--batch {} is too large: at most {} tokens together",
+                self.batch,
+                1 << 22
+            );
+            return Err(Wrong(problem).into());
+        }
+        Ok(())
     }
 
     /// Tokens in no order, the same in every run: numbers of a linear congruential generator (Knuth's MMIX).
@@ -243,6 +275,27 @@ impl Shape {
     }
 }
 
+impl Precision {
+    fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Native => "native",
+        }
+    }
+
+    fn apply(self, model: Model, work: &Work) -> anyhow::Result<Model> {
+        Ok(match (self, work) {
+            (Self::F32, _) => model.into_f32(),
+            (Self::Native, _) => model,
+            (Self::Bf16, Work::Decode(_)) => model.rounded_to_bf16()?,
+            (Self::Bf16, _) => model
+                .into_f32()
+                .with_arithmetic(Arithmetic::Bf16(Bf16Set::best()))?,
+        })
+    }
+}
+
 impl Instructions {
     fn set(self) -> InstructionSet {
         match self {
@@ -270,8 +323,16 @@ fn report(measured: &Measured) -> anyhow::Result<Report> {
         (
             "with",
             format!(
-                "{}, {}, {} threads",
-                measured.precision, measured.instructions, measured.threads
+                "{} precision (products in {}), {}, {} threads",
+                measured.precision, measured.arithmetic, measured.instructions, measured.threads
+            ),
+        ),
+        (
+            "weights",
+            format!(
+                "{} in {:.2} GB",
+                measured.parameters,
+                measured.weight_bytes as f64 / 1e9
             ),
         ),
         ("memory", memory),

@@ -97,7 +97,7 @@ fn join(folder: &Directory) -> anyhow::Result<Prepared> {
 }
 
 /// A folder of the file system as the engine reads it.
-struct Directory(PathBuf);
+pub(super) struct Directory(pub PathBuf);
 
 impl ModelFiles for Directory {
     fn names(&self) -> io::Result<Vec<String>> {

@@ -128,21 +128,24 @@ fn widen(pairs: &Pairs, wide: &mut Wide) -> u32 {
     least.saturating_add(1) >> 24
 }
 
-/// The chains of some rows from row `first` on, where no sum can be denormal.
+/// The chains of some rows from row `first` on, where no sum can be denormal. Even and odd k one after the other, so that
+/// the chains at work fit the registers of AVX2.
 #[inline(always)]
 fn add(a: &Wide, b: &Wide, first: usize, result: &mut Chains) {
-    let mut chains = *result;
-    for (a, b) in a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0) {
-        for (row, chains) in (first..).zip(&mut chains) {
-            for (side, chain) in chains.iter_mut().enumerate() {
+    for side in 0..2 {
+        let mut chains = [[0.0_f32; WIDE]; ROWS_AT_ONCE];
+        for (a, b) in a.as_chunks::<2>().0.iter().zip(b.as_chunks::<2>().0) {
+            for (row, chain) in (first..).zip(&mut chains) {
                 let factor = a[side][row];
                 for (sum, &value) in chain.iter_mut().zip(&b[side]) {
                     *sum = factor.mul_add(value, *sum);
                 }
             }
         }
+        for (result, chain) in result.iter_mut().zip(chains) {
+            result[side] = chain;
+        }
     }
-    *result = chains;
 }
 
 /// The same for any numbers. Says whether some sum was the smallest normal number, which may have to become zero.

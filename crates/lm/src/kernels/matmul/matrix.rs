@@ -30,6 +30,12 @@ impl<'a, N: Number> Matrix<'a, N> {
         }
     }
 
+    /// Its first columns.
+    pub fn first_columns(self, columns: usize) -> Self {
+        assert!(columns <= self.columns, "{columns} columns of {}", self.columns);
+        Self { columns, ..self }
+    }
+
     /// The transpose, over the same numbers.
     pub fn transposed(self) -> Self {
         Self {

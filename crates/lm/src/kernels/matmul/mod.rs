@@ -6,6 +6,8 @@ mod panels;
 mod row_product;
 mod tiles;
 mod turn;
+#[cfg(target_arch = "x86_64")]
+mod turn_eight;
 
 use rayon::prelude::*;
 
@@ -14,7 +16,9 @@ use super::number::Number;
 pub(super) use blocked::Target;
 pub(crate) use matrix::Matrix;
 #[cfg(target_arch = "x86_64")]
-pub(super) use turn::{load_eight, turn_eight, turn_registers};
+pub(super) use turn::turn_registers;
+#[cfg(target_arch = "x86_64")]
+pub(super) use turn_eight::turn_eight;
 
 /// Targets of no more elements than this are not worth copying matrices into panels.
 const SMALL: usize = 256;
@@ -41,7 +45,7 @@ pub(crate) enum Work {
 
 /// target `[a.rows, b.columns]` = (target +) a · b, by rule 1 of the module.
 ///
-/// `b` may be stored in bf16: the product has the bits of that with its numbers as f32, and reads half the bytes.
+/// `b` may be stored in 16 bits: the product has the bits of that with its numbers as f32, and reads half the bytes.
 pub(crate) fn multiply<N: Number>(
     target: &mut [f32],
     start: Start,
@@ -102,7 +106,7 @@ fn by_rows<N: Number>(target: &mut [f32], start: Start, a: Matrix<'_>, b: Matrix
 
 #[cfg(test)]
 mod tests {
-    use half::bf16;
+    use half::{bf16, f16};
 
     use super::super::instructions::tests::with_each;
     use super::super::reference;
@@ -196,50 +200,48 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_stored_in_bf16_gives_the_bits_of_its_numbers_as_f32() {
+    fn a_matrix_stored_in_16_bits_gives_the_bits_of_its_numbers_as_f32() {
         with_each(|set| {
-            for (rows, columns, depth) in SHAPES {
-                let left = reference::numbers(rows * depth, 1);
-                let stored: Vec<bf16> = reference::numbers(depth * columns, 2)
-                    .iter()
-                    .enumerate()
-                    .map(|(index, &value)| {
-                        // Denormals too: as f32 they count.
-                        let scale = if index % 5 == 0 {
-                            f32::MIN_POSITIVE / 8.0
-                        } else {
-                            1.0
-                        };
-                        bf16::from_f32(value * scale)
-                    })
-                    .collect();
-                let right: Vec<f32> = stored.iter().map(|value| value.to_f32()).collect();
-                let a = Matrix::new(&left, rows, depth);
-                let mut expected = reference::numbers(rows * columns, 3);
-                let before = expected.clone();
-                multiply(
-                    &mut expected,
-                    Start::Keep,
-                    a,
-                    Matrix::new(&right, depth, columns),
-                    Work::Alone,
-                );
-                let turned = transpose(&stored, depth, columns);
-                for b in [
-                    Matrix::new(&stored, depth, columns),
-                    Matrix::new(&turned, columns, depth).transposed(),
-                ] {
-                    for work in [Work::Shared, Work::Alone] {
-                        let mut target = before.clone();
-                        multiply(&mut target, Start::Keep, a, b, work);
-                        assert_eq!(
-                            target, expected,
-                            "{set:?}: {rows} × {columns} over {depth}, {work:?}"
-                        );
-                    }
-                }
+            for shape in SHAPES {
+                // Denormals of bf16 and of f16 too: as f32 they count.
+                check_stored(set, shape, f32::MIN_POSITIVE / 8.0, bf16::from_f32);
+                check_stored(set, shape, 1e-6, f16::from_f32);
             }
         });
+    }
+
+    fn check_stored<N: Number>(
+        set: InstructionSet,
+        (rows, columns, depth): (usize, usize, usize),
+        small: f32,
+        store: impl Fn(f32) -> N,
+    ) {
+        let left = reference::numbers(rows * depth, 1);
+        let stored: Vec<N> = reference::numbers(depth * columns, 2)
+            .iter()
+            .enumerate()
+            .map(|(index, &value)| store(value * if index % 5 == 0 { small } else { 1.0 }))
+            .collect();
+        let right: Vec<f32> = stored.iter().map(|value| value.widen()).collect();
+        let a = Matrix::new(&left, rows, depth);
+        let before = reference::numbers(rows * columns, 3);
+        let mut expected = before.clone();
+        let exact = Matrix::new(&right, depth, columns);
+        multiply(&mut expected, Start::Keep, a, exact, Work::Alone);
+        let turned = transpose(&stored, depth, columns);
+        for b in [
+            Matrix::new(&stored, depth, columns),
+            Matrix::new(&turned, columns, depth).transposed(),
+        ] {
+            for work in [Work::Shared, Work::Alone] {
+                let mut target = before.clone();
+                multiply(&mut target, Start::Keep, a, b, work);
+                assert_eq!(
+                    target, expected,
+                    "{set:?}: {rows} × {columns} over {depth}, {work:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -2,12 +2,11 @@
 
 use super::super::instructions::InstructionSet;
 use super::super::number::Number;
+#[cfg(target_arch = "x86_64")]
+use super::turn_eight;
 
 /// Rows and columns of the square.
 pub(super) const SIDE: usize = 16;
-/// Numbers of a register of AVX2.
-#[cfg(target_arch = "x86_64")]
-const EIGHT: usize = 8;
 
 /// The square whose row r < `count` begins at `values[r × stride]` and whose other rows are zeros, turned: row k of
 /// the result holds element k of every row.
@@ -30,7 +29,7 @@ pub(super) fn turned<N: Number>(values: &[N], stride: usize, count: usize) -> [[
         InstructionSet::Avx2 => {
             // SAFETY: this machine has AVX2 and F16C, and the rows were just checked to lie inside `values`.
             #[allow(unsafe_code)]
-            return unsafe { turned_avx2(values, stride, count) };
+            return unsafe { turn_eight::turned(values, stride, count) };
         }
         InstructionSet::Portable => {}
     }
@@ -70,7 +69,7 @@ pub(super) fn add_turned<N: Number>(
         InstructionSet::Avx2 => {
             // SAFETY: this machine has AVX2, FMA and F16C, and the rows were just checked to lie inside `values`.
             #[allow(unsafe_code)]
-            return unsafe { add_turned_avx2(chains, factors, values, stride) };
+            return unsafe { turn_eight::add_turned(chains, factors, values, stride) };
         }
         InstructionSet::Portable => {}
     }
@@ -108,76 +107,6 @@ unsafe fn add_turned_avx512<N: Number>(
     }
     // SAFETY: as above.
     unsafe { _mm512_storeu_ps(chains.as_mut_ptr(), chain) };
-}
-
-/// As [`add_turned`], eight rows at a time.
-///
-/// # Safety
-/// The machine has AVX2, FMA and F16C, and `values` holds all of the rows.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn add_turned_avx2<N: Number>(
-    chains: &mut [f32; SIDE],
-    factors: &[[f32; SIDE]],
-    values: &[N],
-    stride: usize,
-) {
-    let place = values.as_ptr();
-    let (first, second) = chains.split_at_mut(EIGHT);
-    // SAFETY: as the caller says.
-    unsafe {
-        if N::IN_LINE == SIDE {
-            // Where rows lie a multiple of 4096 bytes apart, the nearest cache holds no more than eight of them.
-            add_eights([first], factors, place, stride);
-            add_eights([second], factors, place.wrapping_add(EIGHT * stride), stride);
-        } else {
-            // Of smaller numbers one chain would wait for its additions longer than for memory.
-            add_eights([first, second], factors, place, stride);
-        }
-    }
-}
-
-/// Some chains of eight rows each, beside each other.
-///
-/// # Safety
-/// The machine has AVX2, FMA and F16C, all of the rows may be read, and there are eight chains in each part.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn add_eights<const PARTS: usize, N: Number>(
-    mut chains: [&mut [f32]; PARTS],
-    factors: &[[f32; SIDE]],
-    mut place: *const N,
-    stride: usize,
-) {
-    use std::arch::x86_64::*;
-    let (lines, rows) = (N::IN_LINE / SIDE, PARTS * EIGHT);
-    let some = rows / lines;
-    // SAFETY: a load of eight chains.
-    let mut sums =
-        std::array::from_fn::<_, PARTS, _>(|part| unsafe { _mm256_loadu_ps(chains[part].as_ptr()) });
-    for (index, factors) in factors.iter().enumerate() {
-        // The next rows at the same k are wanted soon, and no hardware guesses that: some of them at each step, so that
-        // each line is asked for once. A prefetch never faults.
-        let mut ahead = place.wrapping_add((rows + index % lines * some) * stride);
-        for _ in 0..some {
-            _mm_prefetch::<_MM_HINT_T1>(ahead.cast());
-            ahead = ahead.wrapping_add(stride);
-        }
-        for (part, sum) in sums.iter_mut().enumerate() {
-            // SAFETY: these rows may be read, as the caller says.
-            let rows = unsafe { N::load_turned(place.wrapping_add(part * EIGHT * stride), stride, EIGHT) };
-            for (row, &factor) in rows.into_iter().zip(factors) {
-                *sum = _mm256_fmadd_ps(_mm256_set1_ps(factor), row, *sum);
-            }
-        }
-        place = place.wrapping_add(SIDE);
-    }
-    for (chains, sum) in chains.iter_mut().zip(sums) {
-        // SAFETY: a store of eight chains.
-        unsafe { _mm256_storeu_ps(chains.as_mut_ptr(), sum) };
-    }
 }
 
 /// Pairs, fours and whole quarters of registers change places: 64 shuffles for 256 numbers.
@@ -267,80 +196,6 @@ pub(in crate::kernels) fn turn_registers(
         turned[12 + place] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_after);
     }
     turned
-}
-
-/// As [`turned_avx512`], eight rows at a time.
-///
-/// # Safety
-/// The machine has AVX2 and F16C, and `values` holds all of the `count` rows.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2,f16c")]
-unsafe fn turned_avx2<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
-    use std::arch::x86_64::*;
-    let mut square = [[0.0; SIDE]; SIDE];
-    for first in (0..count).step_by(EIGHT) {
-        let place = values.as_ptr().wrapping_add(first * stride);
-        // SAFETY: as the caller says.
-        let rows = unsafe { N::load_turned(place, stride, EIGHT.min(count - first)) };
-        for (place, row) in square.iter_mut().zip(rows) {
-            // SAFETY: the store lies inside the array `place`, whose length is twice that of the register.
-            unsafe { _mm256_storeu_ps(place.as_mut_ptr().add(first), row) };
-        }
-    }
-    square
-}
-
-/// The first 32 bytes of `count` rows, and zeros for the others.
-///
-/// # Safety
-/// The machine has AVX2, and those bytes may be read.
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(in crate::kernels) unsafe fn load_eight<N>(
-    place: *const N,
-    stride: usize,
-    count: usize,
-) -> [std::arch::x86_64::__m256; EIGHT] {
-    let mut rows = [std::arch::x86_64::_mm256_setzero_ps(); EIGHT];
-    for (index, row) in rows.iter_mut().enumerate().take(count) {
-        // SAFETY: as the caller says.
-        *row = unsafe { std::arch::x86_64::_mm256_loadu_ps(place.wrapping_add(index * stride).cast()) };
-    }
-    rows
-}
-
-/// An 8 × 8 square turned between registers: pairs, then fours, then halves change places.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-#[inline]
-pub(in crate::kernels) fn turn_eight(
-    rows: [std::arch::x86_64::__m256; EIGHT],
-) -> [std::arch::x86_64::__m256; EIGHT] {
-    use std::arch::x86_64::*;
-    let [a, b, c, d, e, f, g, h] = rows;
-    // Within each half: elements 0 to 3 of four rows, side by side.
-    let fours = |a, b, c, d| {
-        let (low, high) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-        let (low_after, high_after) = (_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-        [
-            _mm256_shuffle_ps::<0x44>(low, low_after),
-            _mm256_shuffle_ps::<0xee>(low, low_after),
-            _mm256_shuffle_ps::<0x44>(high, high_after),
-            _mm256_shuffle_ps::<0xee>(high, high_after),
-        ]
-    };
-    let (before, after) = (fours(a, b, c, d), fours(e, f, g, h));
-    std::array::from_fn(|place| {
-        let (one, other) = (before[place % 4], after[place % 4]);
-        if place < 4 {
-            _mm256_permute2f128_ps::<0x20>(one, other)
-        } else {
-            _mm256_permute2f128_ps::<0x31>(one, other)
-        }
-    })
 }
 
 #[cfg(test)]

@@ -40,8 +40,8 @@ pub(super) struct Row<'a> {
 }
 
 impl Activations {
-    /// Quantises rows `[rows, columns]` in place of what was here before. A number that is not finite makes the factor of
-    /// its group not finite, and so all that is computed with it.
+    /// Quantises rows `[rows, columns]` in place of what was here before. A number that is not finite, or beyond 8.3 million,
+    /// makes the factor of its group not finite, and so all that is computed with it.
     pub fn quantise(&mut self, values: &[f32], columns: usize) {
         assert!(
             columns.is_multiple_of(GROUP) && values.len().is_multiple_of(columns),

@@ -25,7 +25,7 @@ const FOURS: usize = 4 * LANES;
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) unsafe fn row<K: Kind>(panel: &[u8], row: Row<'_>) -> [f32; LANES] {
     // SAFETY: as the caller says; the panel and the row were checked to fit.
-    let [[low, high]] = unsafe { chains::<K, 1, PARTS>(&Tile::new::<K>(panel, [row]), 0) };
+    let [[low], [high]] = unsafe { chains::<K, 1, PARTS>(&Tile::new::<K>(panel, [row]), 0) };
     stored([low, high])
 }
 
@@ -42,8 +42,8 @@ pub(super) unsafe fn rows<K: Kind, const ROWS: usize>(
     let tile = Tile::new::<K>(panel, rows);
     // Half of the lanes at a time: the chains of all rows stay in registers.
     // SAFETY: as the caller says; the panel and the rows were checked to fit.
-    let (low, high) = unsafe { (chains::<K, ROWS, 1>(&tile, 0), chains::<K, ROWS, 1>(&tile, 1)) };
-    std::array::from_fn(|row| stored([low[row][0], high[row][0]]))
+    let ([low], [high]) = unsafe { (chains::<K, ROWS, 1>(&tile, 0), chains::<K, ROWS, 1>(&tile, 1)) };
+    std::array::from_fn(|row| stored([low[row], high[row]]))
 }
 
 /// A panel and rows that fit it.
@@ -96,16 +96,16 @@ fn stored(parts: [__m256; PARTS]) -> [f32; LANES] {
 unsafe fn chains<K: Kind, const ROWS: usize, const COUNT: usize>(
     tile: &Tile<ROWS>,
     first: usize,
-) -> [[__m256; COUNT]; ROWS] {
+) -> [[__m256; ROWS]; COUNT] {
     let form = K::FORM;
-    let mut chains = [[_mm256_setzero_ps(); COUNT]; ROWS];
+    let mut chains = [[_mm256_setzero_ps(); ROWS]; COUNT];
     let (mut levels, mut scales) = (tile.levels, tile.scales);
     for span in 0..tile.spans {
         let head = tile.panel.wrapping_add(span * form.span_bytes());
         for group in 0..form.span / GROUP {
             let steps = head.wrapping_add(form.head_bytes() + group * form.group_bytes());
             let weights = steps.wrapping_add(form.steps * LANES);
-            for count in 0..COUNT {
+            for (count, chains) in chains.iter_mut().enumerate() {
                 let part = first + count;
                 // SAFETY: all of these places lie inside the panel and the rows.
                 unsafe {
@@ -116,7 +116,7 @@ unsafe fn chains<K: Kind, const ROWS: usize, const COUNT: usize>(
                     );
                     let [scale, minimum] = factors::<K>(head.wrapping_add(part * 2 * WIDE), steps, part);
                     for row in 0..ROWS {
-                        add::<K>(&mut chains[row][count], whole[row], scale, minimum, &*scales[row]);
+                        add::<K>(&mut chains[row], whole[row], scale, minimum, &*scales[row]);
                     }
                 }
             }

@@ -50,20 +50,24 @@ pub(crate) fn multiply(
         run: run_of(matrix.kind()),
     };
     let panels = matrix.rows().div_ceil(LANES);
-    let tasks = match work {
+    let tasks = tasks(rows, matrix, work);
+    if tasks == 1 {
+        return product.task(0, panels);
+    }
+    let size = panels.div_ceil(tasks);
+    (0..panels.div_ceil(size))
+        .into_par_iter()
+        .for_each(|index| product.task(index * size, panels.min((index + 1) * size)));
+}
+
+/// How many tasks a product is worth.
+fn tasks(rows: usize, matrix: &QuantisedMatrix, work: Work) -> usize {
+    match work {
         Work::Shared if rows * matrix.rows() * matrix.columns() >= WORTH_THREADS => {
             // A single row waits for memory, which gives long pieces fastest.
             rayon::current_num_threads() * if rows == 1 { 1 } else { TASKS }
         }
         _ => 1,
-    };
-    if tasks == 1 {
-        product.task(0, panels);
-    } else {
-        let size = panels.div_ceil(tasks);
-        (0..panels.div_ceil(size))
-            .into_par_iter()
-            .for_each(|index| product.task(index * size, panels.min((index + 1) * size)));
     }
 }
 

@@ -7,6 +7,7 @@ mod native;
 mod quantised_file;
 mod round_trip;
 mod tokenizers;
+mod turned;
 mod writer;
 
 use posthuman_lm::{GgufFile, GgufParameter};
@@ -62,5 +63,6 @@ fn use_all(bytes: &[u8]) -> Vec<posthuman_lm::Error> {
         Err(error) => errors.push(error),
     }
     errors.extend(file.tokenizer().err());
+    errors.extend(posthuman_lm::import_gguf_model(bytes).err());
     errors
 }

@@ -26,7 +26,7 @@ pub(super) const TENSORS: [Described; 16] = [
     ("output.weight", 421, 256, 3),
 ];
 
-struct Numbers(u64);
+pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
@@ -42,7 +42,7 @@ impl Numbers {
     }
 
     /// The bytes of one block, its scales such that its values are some hundredths.
-    fn block(&mut self, kind: u32) -> Vec<u8> {
+    pub(super) fn block(&mut self, kind: u32) -> Vec<u8> {
         let (size, places, scale): (usize, &[usize], f32) = match kind {
             0 => return self.around(0.5, 0.5).to_le_bytes().to_vec(),
             1 => return half::f16::from_f32(self.around(0.0, 0.05)).to_le_bytes().to_vec(),
