@@ -1,9 +1,9 @@
 //! Looks for weights where none may be: any 16 consecutive bytes of any tensor, in any encoding that a leak could take.
 //!
 //! The plaintext is turned into the set of its windows: 16 bytes from every element on, as f32, bf16 and f16, little
-//! endian, and of quantised tensors also 16 bytes from every byte of their blocks on. What is searched is read byte by byte; whatever in it is hexadecimal, base64 or a gzip or zlib stream is
-//! decoded and searched in turn, also where one lies within another. So a leak of 19 bytes of a tensor is found at
-//! whatever offset it begins.
+//! endian, and of quantised tensors also 16 bytes from every byte of their blocks on. What is searched is read byte by
+//! byte; whatever in it is hexadecimal, base64 or a gzip or zlib stream is decoded and searched in turn, also where one
+//! lies within another. So a leak of 19 bytes of a tensor is found at whatever offset it begins.
 //!
 //! Windows whose elements are all the same say nothing, since zeros and ones (biases and gains of layer norms at their
 //! start) are everywhere: they are left out, see [`Windows::skipped`]. Weights written out as decimal numbers are not

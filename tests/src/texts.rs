@@ -83,7 +83,6 @@ pub fn greedy() -> InferParameters {
         stop: Vec::new(),
         seed: 1,
         chat: false,
-        precision: Precision::F32,
     }
 }
 

@@ -117,7 +117,7 @@ impl Node {
             )));
         }
         if let Some(model) = &offer.model {
-            let checked = model.facts.architecture.check_precision(parameters.precision());
+            let checked = model.facts.architecture.check_precision(&parameters);
             checked.map_err(|reason| invalid(format!("The model cannot be used so: {reason}.")))?;
         }
         if let Parameters::Train(train) = &parameters {

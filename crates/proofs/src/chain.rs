@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use posthuman_types::{Address, Digest, EngineName, ErrorClass, JobId, Receipt, SignedReceipt, StartRequest};
+use posthuman_types::{Address, Digest, ErrorClass, JobId, Receipt, SignedReceipt, StartRequest};
 
 use crate::compare::Differences;
 use crate::receipt::check_request;
@@ -84,7 +84,7 @@ impl ChainError {
 /// Checks that `receipts`, in order of turns, are one whole chain signed by `signer`.
 ///
 /// Each is signed, the first follows nothing, each other follows the one before; all are of one order, asset, consumer,
-/// node, operation, model and numerics of the engine; no job comes twice. One receipt alone is a chain of one turn, whatever its
+/// node, operation, model and engine; no job comes twice. One receipt alone is a chain of one turn, whatever its
 /// operation. It cannot know of turns after the last.
 ///
 /// # Errors
@@ -158,9 +158,7 @@ fn same_session(first: &Receipt, other: &Receipt) -> Result<(), Differences> {
     differences.field("the consumer", first.consumer, other.consumer);
     differences.field("the node", first.node, other.node);
     differences.field("the operation", first.operation, other.operation);
-    // Each turn asks for a precision of its own, which the rest of an engine's name tells.
-    let [one, two] = [first, other].map(|receipt| EngineName::read(&receipt.engine).numerics);
-    differences.field("the engine", one, two);
+    differences.field("the engine", &first.engine, &other.engine);
     differences.commitment(
         "the weights",
         first.commitment_in.as_ref(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Precision;
+use crate::{Operation, Parameters, Precision};
 
 /// Shape of a model and how its weights are stored: in its DDO, and as the market shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,12 +100,15 @@ impl ArchitectureFacts {
         !["f32", "f16", "bf16"].contains(&self.precision.as_str())
     }
 
-    /// Checks that jobs on the model can be computed in a precision.
+    /// Checks that a job on the model can be computed in the precision that it asks for. A training can always: it begins
+    /// with the values that quantised weights stand for.
     ///
     /// # Errors
     /// What is wrong and what to do, as a sentence without its end.
-    pub fn check_precision(&self, precision: Precision) -> Result<(), String> {
-        if precision == Precision::F32 || !self.is_quantised() {
+    pub fn check_precision(&self, parameters: &Parameters) -> Result<(), String> {
+        let precision = parameters.precision();
+        let trains = parameters.operation() == Operation::Train;
+        if precision == Precision::F32 || trains || !self.is_quantised() {
             return Ok(());
         }
         Err(format!(
@@ -118,6 +121,7 @@ impl ArchitectureFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EvaluateParameters;
 
     #[test]
     fn quantised_weights_are_not_computed_in_bf16() {
@@ -132,11 +136,20 @@ mod tests {
             precision: precision.to_owned(),
             details: None,
         };
+        let evaluate = |precision| {
+            Parameters::Evaluate(EvaluateParameters {
+                bootstrap_samples: 100,
+                seed: 1,
+                precision,
+            })
+        };
         for plain in ["f32", "f16", "bf16"] {
-            stored(plain).check_precision(Precision::Bf16).unwrap();
+            stored(plain).check_precision(&evaluate(Precision::Bf16)).unwrap();
         }
-        stored("Q4_1").check_precision(Precision::F32).unwrap();
-        let sentence = stored("Q4_1").check_precision(Precision::Bf16).unwrap_err();
+        stored("Q4_1").check_precision(&evaluate(Precision::F32)).unwrap();
+        let sentence = stored("Q4_1")
+            .check_precision(&evaluate(Precision::Bf16))
+            .unwrap_err();
         assert!(
             sentence.contains("(Q4_1)") && sentence.contains("not in bf16"),
             "{sentence}"

@@ -41,11 +41,12 @@ impl Parameters {
         }
     }
 
-    /// In what the job's products are computed.
+    /// In what the job's products are computed. Inference is always in 32 bits, so that what a model says does not depend
+    /// on the node's processor.
     pub fn precision(&self) -> Precision {
         match self {
             Self::Train(train) => train.precision,
-            Self::Infer(infer) => infer.precision,
+            Self::Infer(_) => Precision::F32,
             Self::Evaluate(evaluate) => evaluate.precision,
         }
     }
@@ -241,9 +242,6 @@ pub struct InferParameters {
     /// template writes as text.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub chat: bool,
-    /// In what its products are computed; each turn of a session asks anew.
-    #[serde(default, skip_serializing_if = "Precision::is_f32")]
-    pub precision: Precision,
 }
 
 /// Parameters of an evaluation.
@@ -274,7 +272,6 @@ mod tests {
             stop: vec![],
             seed: 1,
             chat: false,
-            precision: Precision::F32,
         }
     }
 
@@ -304,12 +301,19 @@ mod tests {
 
     #[test]
     fn a_precision_is_written_only_where_it_is_not_the_usual_one() {
-        let usual = Parameters::Infer(infer()).to_canonical();
-        assert!(usual.ends_with(r#""stop":[],"seed":1}}"#), "{usual}");
-        let parameters = Parameters::Infer(InferParameters {
-            precision: Precision::Bf16,
-            ..infer()
-        });
+        let evaluate = |precision| {
+            Parameters::Evaluate(EvaluateParameters {
+                bootstrap_samples: 100,
+                seed: 1,
+                precision,
+            })
+        };
+        let usual = evaluate(Precision::F32).to_canonical();
+        assert!(
+            usual.ends_with(r#""bootstrap_samples":100,"seed":1}}"#),
+            "{usual}"
+        );
+        let parameters = evaluate(Precision::Bf16);
         let text = parameters.to_canonical();
         assert!(text.ends_with(r#""seed":1,"precision":"bf16"}}"#), "{text}");
         assert_eq!(Parameters::from_canonical(&text).unwrap(), parameters);
@@ -320,6 +324,12 @@ mod tests {
         ));
         assert!(matches!(
             Parameters::from_canonical(&text.replace("bf16", "f16")),
+            Err(ParametersError::Shape { .. })
+        ));
+        let infer = Parameters::Infer(infer()).to_canonical();
+        let infer = infer.replace("\"seed\":1", "\"seed\":1,\"precision\":\"bf16\"");
+        assert!(matches!(
+            Parameters::from_canonical(&infer),
             Err(ParametersError::Shape { .. })
         ));
         assert_eq!(Precision::named("bf16"), Some(Precision::Bf16));

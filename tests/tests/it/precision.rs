@@ -5,11 +5,8 @@ use e2e::process::Finished;
 use e2e::texts;
 use posthuman::{Goal, Market, Text};
 use posthuman_lm::{Arithmetic, Bf16Set};
-use posthuman_types::{
-    Did, EngineName, InferParameters, JobId, Parameters, Precision, SignedReceipt, TrainParameters,
-};
+use posthuman_types::{Did, EngineName, JobId, Parameters, Precision, TrainParameters};
 
-use crate::break_points::wait_for_settlement;
 use crate::ground::{block_on, ground, quiet};
 
 /// The engine of a job in bf16 on this machine.
@@ -20,15 +17,14 @@ fn engine() -> String {
 }
 
 #[test]
-fn a_model_is_trained_scored_and_asked_in_bf16() {
+fn a_model_is_trained_and_scored_in_bf16() {
     let ground = ground();
     block_on(async {
         let mut market = ground.frozen.thaw(MarketSetup::default()).await.unwrap();
         let bob = market.person(Person::Bob).await.unwrap();
         let (did, trained) = train(&market, &bob, &ground.root.did).await;
         let scored = score(&market, &did).await;
-        let turns = talk(&market, &bob, &did).await;
-        for job in turns.into_iter().chain([trained, scored]) {
+        for job in [trained, scored] {
             let data = market.data().to_str().unwrap();
             let again = command(&market, &["verify", &job.to_string(), "--rerun", data]);
             assert_eq!(again.code(), Some(0), "{again:?}");
@@ -121,38 +117,6 @@ async fn score(market: &TestMarket, did: &Did) -> JobId {
         "{difference} of {bits}"
     );
     job
-}
-
-/// One session with a turn in each precision: still one chain of receipts.
-async fn talk(market: &TestMarket, bob: &Market, did: &Did) -> [JobId; 2] {
-    let mut session = bob.session(did, None, &mut quiet()).await.unwrap();
-    let bf16 = InferParameters {
-        precision: Precision::Bf16,
-        ..texts::greedy()
-    };
-    let wide = session
-        .say("Call me", texts::greedy(), &mut |_| {})
-        .await
-        .unwrap();
-    let narrow = session.say("Call me", bf16, &mut |_| {}).await.unwrap();
-    let ended = session.close().await.unwrap();
-    wait_for_settlement(bob, ended.order.id).await.unwrap();
-    let engines: Vec<&str> = ended.receipts.iter().map(engine_of).collect();
-    assert_eq!(engines, ["posthuman-lm/1", engine().as_str()]);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("session.json");
-    std::fs::write(&path, serde_json::to_vec(&ended.receipts).unwrap()).unwrap();
-    let verified = command(market, &["verify", path.to_str().unwrap()]);
-    assert_eq!(verified.code(), Some(0), "{verified:?}");
-    assert!(
-        verified.stdout.contains("one chain of 2 receipts"),
-        "{verified:?}"
-    );
-    [wide.job.id, narrow.job.id]
-}
-
-fn engine_of(receipt: &SignedReceipt) -> &str {
-    &receipt.receipt.engine
 }
 
 /// Bob's command line.

@@ -1,7 +1,7 @@
 //! In what a job's products are computed.
 
-use posthuman_lm::{Arithmetic, Bundle, BundleHeader};
-use posthuman_types::{EngineName, JobSpec, Precision};
+use posthuman_lm::{Arithmetic, Bundle, BundleHeader, Model};
+use posthuman_types::{EngineName, JobSpec, Operation, Parameters, Precision};
 
 use super::stop::Stop;
 use crate::numerics;
@@ -26,9 +26,20 @@ pub(super) fn set(bundle: Bundle, job: &JobSpec, precision: Precision) -> Result
         .map_err(Stop::engine(RefusalCode::ParametersInvalid))
 }
 
-/// Refuses a model that cannot be computed in a precision, by its head alone.
-pub(super) fn check(header: &BundleHeader, precision: Precision) -> Result<(), Stop> {
+/// The model that a training begins with: quantised weights as the values that they stand for.
+pub(super) fn of_training(model: Model, job: &JobSpec, precision: Precision) -> Result<Model, Stop> {
+    model
+        .into_f32()
+        .with_arithmetic(of_job(job, precision)?)
+        .map_err(Stop::engine(RefusalCode::ParametersInvalid))
+}
+
+/// Refuses a model that cannot be computed as the parameters ask, by its head alone.
+pub(super) fn check(header: &BundleHeader, parameters: &Parameters) -> Result<(), Stop> {
+    if parameters.operation() == Operation::Train {
+        return Ok(());
+    }
     header
-        .check_arithmetic(numerics::fastest(precision))
+        .check_arithmetic(numerics::fastest(parameters.precision()))
         .map_err(Stop::engine(RefusalCode::ParametersInvalid))
 }

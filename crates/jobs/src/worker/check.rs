@@ -47,7 +47,7 @@ fn examine(session: &mut Session, check: &CheckSpec, checked: &mut Checked) -> R
         None => None,
     };
     if let Some(header) = &model {
-        arithmetic::check(header, parameters.precision())?;
+        arithmetic::check(header, &parameters)?;
     }
     checked.context = model.as_ref().map_or(0, |header| header.config.context as u32);
     match (parameters, &model) {

@@ -6,7 +6,7 @@ use posthuman_lm::{
     ChatOptions, ChatTemplate, Config, Finish, Message, Sampling, Tokenizer, check_context, generate,
 };
 use posthuman_proofs::StatementFacts;
-use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Progress, Usage};
+use posthuman_types::{InferParameters, InputManifest, JobSpec, Parameters, Precision, Progress, Usage};
 use serde::Serialize;
 
 use super::session::Session;
@@ -37,7 +37,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     inputs::only(&job.inputs, INPUTS)?;
     let prompt = inputs::prompt(session)?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
-    let bundle = arithmetic::set(bundle, job, parameters.precision)?;
+    let bundle = arithmetic::set(bundle, job, Precision::F32)?;
     let template = bundle.extras().chat_template.as_ref();
     let tokens = prompt_tokens(bundle.tokenizer(), template, &prompt, &parameters)?;
     let counted = check_turn(bundle.model().config(), tokens.len(), &parameters)?;

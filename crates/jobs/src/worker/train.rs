@@ -51,6 +51,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<Ending, Stop> 
     let (model, tokenizer) = start.into_parts();
     let options = options(&parameters, job.threads);
     check_size(model.config(), &options, job)?;
+    let model = arithmetic::of_training(model, job, parameters.precision)?;
     session.phase("splitting the text into tokens")?;
     let held_out: Vec<&str> = held_out.iter().map(String::as_str).collect();
     let data = TrainingData::from_documents(&tokenizer, &[&text], &held_out)
@@ -170,8 +171,7 @@ fn starting_point(
 ) -> Result<Bundle, Stop> {
     if job.commitment.is_some() {
         no_new_shape(parameters)?;
-        let bundle = weights::open(session, job.commitment.as_ref())?;
-        return arithmetic::set(bundle, job, parameters.precision);
+        return weights::open(session, job.commitment.as_ref());
     }
     let config = new_config(parameters)?;
     check_size(&config, &options(parameters, job.threads), job)?;
@@ -179,8 +179,7 @@ fn starting_point(
     let tokenizer = Tokenizer::train(&[text], config.vocabulary)
         .map_err(Stop::engine(RefusalCode::ArchitectureUnsupported))?;
     let model = Model::random(config, parameters.seed).map_err(|error| Stop::internal(&error))?;
-    let bundle = Bundle::new(model, tokenizer).map_err(|error| Stop::internal(&error))?;
-    arithmetic::set(bundle, job, parameters.precision)
+    Bundle::new(model, tokenizer).map_err(|error| Stop::internal(&error))
 }
 
 fn train(

@@ -45,15 +45,14 @@ fn a_line_in_bf16_names_its_engine_and_runs_again() {
     assert_eq!(metrics["architecture"]["precision"], "f32");
 
     let model = (result, trained.statement.commitment_out.clone().unwrap());
-    for (parameters, name, input) in [
-        (infer(4), "prompt", "the old whale"),
-        (evaluate(), "text", held_out.as_str()),
+    for (parameters, name, input, engine) in [
+        (infer(4), "prompt", "the old whale", "posthuman-lm/1"),
+        (evaluate(), "text", held_out.as_str(), "posthuman-lm/1"),
+        (in_bf16(evaluate()), "text", held_out.as_str(), &engine()),
     ] {
-        let plain = bench.finish(job(parameters.clone(), &[(name, input)], Some(&model)));
-        assert_eq!(plain.statement.engine, "posthuman-lm/1");
-        let launch = job(in_bf16(parameters), &[(name, input)], Some(&model));
+        let launch = job(parameters, &[(name, input)], Some(&model));
         let finished = bench.finish(launch.clone());
-        assert_eq!(finished.statement.engine, engine());
+        assert_eq!(finished.statement.engine, engine);
         run_again(&bench, &launch, None, &finished.statement, &[1, 2]);
     }
 }
@@ -83,7 +82,7 @@ fn a_checkpoint_in_bf16_gives_the_same_bits() {
 fn a_rerun_takes_the_engine_of_the_receipt_or_says_what_is_missing() {
     let bench = Bench::new();
     let model = bench.base_model();
-    let launch = job(in_bf16(infer(3)), &[("prompt", "the sea")], Some(&model));
+    let launch = job(in_bf16(evaluate()), &[("text", "the sea")], Some(&model));
     let again = |launch: &Launch, engine: &str| {
         let again = Rerun {
             executable: WORKER.into(),
@@ -202,27 +201,13 @@ fn a_training_that_leaves_quantised_weights_as_they_were_is_refused() {
 }
 
 #[test]
-fn a_quantised_model_is_refused_in_bf16_before_anybody_pays() {
+fn a_quantised_model_is_scored_in_whole_numbers_alone() {
     let bench = Bench::new();
     let imported = bench.quantised_model();
     let model = (imported.object, imported.commitment);
     let sentence = "a cat sat on a mat and the dog ran ".repeat(10);
-    for (parameters, name) in [
-        (train(None, 2), "text"),
-        (infer(3), "prompt"),
-        (evaluate(), "text"),
-    ] {
-        let parameters = in_bf16(parameters);
-        let (code, reason) = refused(
-            &bench,
-            job(parameters.clone(), &[(name, &sentence)], Some(&model)),
-        );
-        assert_eq!(code, "parameters_invalid");
-        assert!(
-            reason.contains("is stored in Q8_0: products with it are in whole numbers"),
-            "{reason}"
-        );
-        let inputs = vec![input(name, sentence.as_bytes())];
+    let checked = |parameters: &Parameters| {
+        let inputs = vec![input("text", sentence.as_bytes())];
         let check = CheckSpec {
             operation: parameters.operation(),
             parameters: parameters.to_canonical(),
@@ -243,9 +228,23 @@ fn a_quantised_model_is_refused_in_bf16_before_anybody_pays() {
         let Outcome::Checked(checked) = outcome else {
             panic!("{outcome:?}")
         };
-        let (code, told) = checked.refusal.unwrap();
-        assert_eq!((code.as_str(), told), ("parameters_invalid", reason));
-    }
+        checked.refusal
+    };
+    let parameters = in_bf16(evaluate());
+    let launch = job(parameters.clone(), &[("text", &sentence)], Some(&model));
+    let (code, reason) = refused(&bench, launch);
+    assert_eq!(code, "parameters_invalid");
+    assert!(
+        reason.contains("is stored in Q8_0: products with it are in whole numbers"),
+        "{reason}"
+    );
+    let (code, told) = checked(&parameters).unwrap();
+    assert_eq!((code.as_str(), told), ("parameters_invalid", reason));
+    // A training begins with the values that the blocks stand for.
+    let parameters = in_bf16(train(None, 2));
+    assert!(checked(&parameters).is_none());
+    let launch = job(parameters, &[("text", &sentence)], Some(&model));
+    assert_eq!(bench.finish(launch).statement.engine, engine());
 }
 
 #[test]

@@ -221,7 +221,6 @@ pub fn infer(maximum_tokens: u32) -> Parameters {
         stop,
         seed: 3,
         chat: false,
-        precision: Precision::F32,
     })
 }
 
@@ -237,7 +236,7 @@ pub fn evaluate() -> Parameters {
 pub fn in_bf16(mut parameters: Parameters) -> Parameters {
     match &mut parameters {
         Parameters::Train(train) => train.precision = Precision::Bf16,
-        Parameters::Infer(infer) => infer.precision = Precision::Bf16,
+        Parameters::Infer(_) => unreachable!("inference is in f32 alone"),
         Parameters::Evaluate(evaluate) => evaluate.precision = Precision::Bf16,
     }
     parameters

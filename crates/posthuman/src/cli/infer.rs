@@ -3,14 +3,13 @@
 use std::io::{BufRead, IsTerminal};
 
 use posthuman_lm::{Message, Role};
-use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, Precision, SignedReceipt};
+use posthuman_types::{Amount, Did, InferParameters, OrderId, Parameters, SignedReceipt};
 use serde::Serialize;
 
 use super::Wrong;
-use super::context::{Context, precision, tokens};
+use super::context::{Context, tokens};
 use super::listen::Watch;
 use super::output::{self, Report, note};
-use crate::market::check_precision;
 use crate::{Market, MarketError, Session, Turn};
 
 /// Open an inference session and continue prompts; answers stream to stdout. Without --prompt, prompts are read from
@@ -21,7 +20,6 @@ use crate::{Market, MarketError, Session, Turn};
   posthuman infer DID --prompt 'Call me Ishmael' --wallet derek
   posthuman infer DID --prompt Whale --prompt Sea --temperature 0.8 --top-k 40 --top-p 0.95 --seed 7 --wallet derek
   posthuman infer DID --chat --system 'Answer briefly.' --prompt 'Who hunts the whale?' --tokens 200 --wallet derek
-  posthuman infer DID --prompt Whale --precision bf16 --wallet derek
   posthuman infer DID --wallet derek < prompts.txt
   posthuman infer DID --order 8996:0x0000000000000000000000000000000000000000000000000000000000000001:3 --wallet derek")]
 pub(crate) struct Args {
@@ -54,10 +52,6 @@ pub(crate) struct Args {
     /// Seed of the sampling.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// In what products of every turn are computed: f32, or bf16, which is faster where the processor has instructions for it and whose
-    /// bits they decide; the receipt names them. Not for quantised models.
-    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
-    precision: Precision,
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
@@ -128,7 +122,6 @@ impl Args {
     /// A session is paid before its first turn says what it asks for, so that is looked at here.
     async fn check_model(&self, market: &Market) -> anyhow::Result<()> {
         let asset = market.asset(&self.did).await?;
-        check_precision(&asset, self.precision)?;
         let details = asset.architecture.and_then(|shape| shape.details);
         if self.chat && details.is_some_and(|details| !details.chat_template) {
             let message = "this model has no chat template, so it cannot be talked to; leave --chat away and give the \
@@ -195,7 +188,6 @@ impl Args {
             stop: self.stop.clone(),
             seed: self.seed,
             chat: self.chat,
-            precision: self.precision,
         }
     }
 }

@@ -40,9 +40,7 @@ enum Command {
         training: Box<TrainingArgs>,
     },
     /// An inference session.
-    #[command(
-        after_help = "Examples:\n  posthuman order infer DID --wallet derek\n  posthuman order infer DID --precision bf16 --wallet derek"
-    )]
+    #[command(after_help = "Example:\n  posthuman order infer DID --wallet derek")]
     Infer {
         #[command(flatten)]
         what: What,
@@ -63,6 +61,10 @@ enum Command {
         /// Seed of the bootstrap.
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it and
+        /// whose bits they decide; the receipt names them. Not for quantised models.
+        #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
+        precision: Precision,
     },
     /// The orders that a transaction made, where the answer to it was lost.
     #[command(
@@ -82,10 +84,6 @@ struct What {
     /// Only say what it would cost.
     #[arg(long)]
     dry_run: bool,
-    /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it and whose
-    /// bits they decide; the receipt names them. Not for quantised models.
-    #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
-    precision: Precision,
     /// Pay at most so many whole base tokens to the node.
     #[arg(long, value_name = "TOKENS", value_parser = tokens)]
     max_fee: Option<Amount>,
@@ -193,7 +191,7 @@ impl Command {
                 )
             }
             Self::Infer { what } => {
-                let parameters = crate::market::session_parameters(what.precision);
+                let parameters = crate::market::session_parameters();
                 (
                     Work {
                         did: what.did,
@@ -209,11 +207,12 @@ impl Command {
                 text,
                 samples,
                 seed,
+                precision,
             } => {
                 let parameters = Parameters::Evaluate(EvaluateParameters {
                     bootstrap_samples: samples,
                     seed,
-                    precision: what.precision,
+                    precision,
                 });
                 let texts = vec![Text::text(read_file(&text)?)];
                 (

@@ -82,7 +82,6 @@ pub(super) fn turns() -> [(&'static str, InferParameters); 2] {
         stop: Vec::new(),
         seed: 1,
         chat: false,
-        precision: Precision::F32,
     };
     let sampled = InferParameters {
         temperature: 0.8,

@@ -2,7 +2,7 @@
 
 use posthuman_chain::MarketFee;
 use posthuman_types::api::{Asset, InputReference, OrderState, Quote, QuoteRequest};
-use posthuman_types::{Amount, Did, InputManifest, Operation, OrderId, Parameters, Precision};
+use posthuman_types::{Amount, Did, InputManifest, Operation, OrderId, Parameters};
 
 use super::{Event, Listener, Market, Text};
 use crate::MarketError;
@@ -46,11 +46,12 @@ impl Market {
     /// Sends the texts, has the node check them and asks what the work costs. Nothing is paid.
     ///
     /// # Errors
-    /// Parameters out of range, a precision that the model does not have, the node's own error naming what does not fit, or an offer that is not what it should be.
+    /// Parameters out of range, a precision that the model does not have, the node's own error naming what does not fit, or
+    /// an offer that is not what it should be.
     pub async fn quote(&self, work: Work, listener: &mut Listener<'_>) -> Result<Offer, MarketError> {
         work.parameters.check().map_err(MarketError::Parameters)?;
         let asset = self.asset(&work.did).await?;
-        check_precision(&asset, work.parameters.precision())?;
+        check_precision(&asset, &work.parameters)?;
         let inputs = self.upload(&work.texts, listener).await?;
         let request = QuoteRequest {
             did: work.did.clone(),
@@ -214,11 +215,11 @@ impl Market {
 }
 
 /// Refuses a precision that the model cannot be computed in, before a text is sent or anything is paid.
-pub(crate) fn check_precision(asset: &Asset, precision: Precision) -> Result<(), MarketError> {
+fn check_precision(asset: &Asset, parameters: &Parameters) -> Result<(), MarketError> {
     let Some(shape) = &asset.architecture else {
         return Ok(());
     };
-    shape.check_precision(precision).map_err(|reason| {
+    shape.check_precision(parameters).map_err(|reason| {
         let did = &asset.did;
         MarketError::Input(format!("{did} cannot be used so: {reason}; nothing was paid"))
     })

@@ -2,8 +2,8 @@
 
 use posthuman_types::api::{Job, Order, OrderState};
 use posthuman_types::{
-    Amount, Did, Digest, InferParameters, Input, InputManifest, Operation, OrderId, Parameters, Precision,
-    Progress, SignedReceipt,
+    Amount, Did, Digest, InferParameters, Input, InputManifest, Operation, OrderId, Parameters, Progress,
+    SignedReceipt,
 };
 
 use super::job::Start;
@@ -60,7 +60,7 @@ impl Market {
         let work = Work {
             did: did.clone(),
             texts: Vec::new(),
-            parameters: session_parameters(Precision::F32),
+            parameters: session_parameters(),
         };
         let offer = self.quote(work, listener).await?;
         let order = self.order(&offer, limit, listener).await?;
@@ -123,9 +123,8 @@ impl Market {
     }
 }
 
-/// A session is quoted for its whole allowance; each turn brings its own parameters. A precision that the model does not
-/// have is refused with the quote.
-pub(crate) fn session_parameters(precision: Precision) -> Parameters {
+/// A session is quoted for its whole allowance; each turn brings its own parameters.
+pub(crate) fn session_parameters() -> Parameters {
     Parameters::Infer(InferParameters {
         maximum_tokens: 1,
         temperature: 0.0,
@@ -134,7 +133,6 @@ pub(crate) fn session_parameters(precision: Precision) -> Parameters {
         stop: Vec::new(),
         seed: 0,
         chat: false,
-        precision,
     })
 }
 

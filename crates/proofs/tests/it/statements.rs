@@ -41,10 +41,10 @@ fn an_answer_to_another_specification_is_found() {
 
 #[test]
 fn the_engine_is_of_the_precision_that_was_asked_for() {
-    let bf16 = INFER.replace("\"seed\":5", "\"seed\":5,\"precision\":\"bf16\"");
+    let bf16 = TRAIN.replace("\"seed\":7", "\"seed\":7,\"precision\":\"bf16\"");
     let spec = spec(&bf16);
     let stated = |engine: &str| {
-        let mut facts = facts(Operation::Infer);
+        let mut facts = facts(Operation::Train);
         facts.engine = engine.to_owned();
         build_statement(&spec, facts)
     };
