@@ -363,6 +363,11 @@ mod tests {
         assert_eq!(windows.len(), 3 + 7 + 7 - 1);
         assert_eq!(windows.skipped(), (197 - 3) + (193 - 7) + (193 - 7));
         assert_eq!(windows.find(&[0; 4096]), None);
+        let zeros = [0.0, -0.0, 0.0, 0.0, -0.0, -0.0, 0.0, 0.0];
+        assert!(Windows::of([&zeros[..]]).is_empty());
+        // Bytes of blocks are no numbers.
+        let bytes: Vec<u8> = [0, 0x80, 0, 0].repeat(4);
+        assert_eq!(Windows::of_both([], [&bytes[..]]).len(), 1);
     }
 
     #[test]

@@ -30,10 +30,7 @@ impl Collected {
     /// Windows from every element on.
     pub(super) fn bytes(&mut self, bytes: &[u8], element: usize) {
         for window in bytes.windows(WINDOW).step_by(element) {
-            if window
-                .chunks_exact(element)
-                .all(|value| value == &window[..element])
-            {
+            if is_one_number(window, element) {
                 self.skipped += 1;
             } else {
                 self.windows.push(window_at(window, 0));
@@ -56,4 +53,14 @@ impl Collected {
             skipped: self.skipped,
         }
     }
+}
+
+/// Whether all elements are the same; zeros of either sign are, as quantised weights have many.
+fn is_one_number(window: &[u8], element: usize) -> bool {
+    let mut elements = window.chunks_exact(element);
+    let is_zero = |value: &[u8]| match value {
+        [rest @ .., last] => !rest.is_empty() && last & 0x7f == 0 && rest.iter().all(|&byte| byte == 0),
+        [] => true,
+    };
+    elements.clone().all(|value| value == &window[..element]) || elements.all(is_zero)
 }

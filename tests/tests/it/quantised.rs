@@ -45,7 +45,7 @@ fn a_quantised_model_is_sold_talked_with_scored_and_fine_tuned() {
         bob.buy(&imported.did, Amount::tokens(ORDERS), None, &mut quiet())
             .await
             .unwrap();
-        refused_in_bf16(&market, &bob, &model).await;
+        refused_in_bf16(&market, &bob, &ground.root.did, &model).await;
         let turns = talk(&market, &bob, &imported.did).await;
         let scored = score(&bob, &imported.did).await;
         let child = child_of(&market, &bob, &model).await;
@@ -87,7 +87,7 @@ fn shown(market: &TestMarket, did: &Did, file: &Path) {
             PRECISION,
             "Q4_K ",
             "BPE with byte fallback, 421 tokens",
-            "; ends one with </s> (1)",
+            "begins a text with <s> (1); ends one with </s> (2)",
             "yes: it can be talked to",
             "training on 8 x 128 tokens at once",
         ] {
@@ -103,15 +103,18 @@ fn shown(market: &TestMarket, did: &Did, file: &Path) {
 }
 
 /// Nobody pays for what cannot be: the client says so, and so does the node where another client asks.
-async fn refused_in_bf16(market: &TestMarket, bob: &Market, model: &Asset) {
+async fn refused_in_bf16(market: &TestMarket, bob: &Market, root: &Did, model: &Asset) {
+    let root = root.to_string();
     let did = model.did.to_string();
     let (folder, text) = (tempfile::tempdir().unwrap(), "text.txt");
     let text = folder.path().join(text);
     std::fs::write(&text, texts::chapter(2).unwrap()).unwrap();
     let text = text.to_str().unwrap();
     let bf16 = ["--precision", "bf16"];
-    let commands: [&[&str]; 2] = [
+    let commands: [&[&str]; 3] = [
         &["evaluate", &did, "--text", text],
+        // Of several models none is paid, though the first can be scored so.
+        &["evaluate", &root, "--against", &did, "--text", text],
         &["order", "evaluate", &did, "--text", text],
     ];
     for arguments in commands {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Precision};
+use posthuman_types::{Amount, Did, EvaluateParameters, OrderId, Parameters, Precision};
 use serde::Serialize;
 
 use super::Wrong;
@@ -10,7 +10,7 @@ use super::context::{Context, precision, read_file, tokens};
 use super::listen::Watch;
 use super::output::{Report, note, table};
 use crate::compare::{self, Baselines, Resampling, Verdict, Versus};
-use crate::market::EvaluationOutput;
+use crate::market::{EvaluationOutput, check_precision};
 use crate::{Evaluation, Market, Text};
 
 /// Resamples of the bootstrap, unless said otherwise.
@@ -108,31 +108,37 @@ impl Args {
             None => None,
         };
         let market = context.market().await?;
+        let parameters = self.parameters();
+        check_models(&market, &models, &parameters).await?;
         check_holdings(&market, &models[self.order.len()..]).await?;
         let mut paid = Vec::new();
         let mut evaluations = Vec::new();
         for (index, did) in models.into_iter().enumerate() {
             let order = self.order.get(index).copied();
-            let evaluation = self.score(&market, did, &text, order, &mut paid).await;
+            let work = (&text[..], parameters.clone());
+            let evaluation = self.score(&market, did, work, order, &mut paid).await;
             evaluations.push(evaluation.inspect_err(|_| goes_on(&paid))?);
         }
         let outcome = self.outcome(&market, &evaluations, baseline).await?;
         Report::new(outcome.text(), &outcome)
     }
 
+    fn parameters(&self) -> EvaluateParameters {
+        EvaluateParameters {
+            bootstrap_samples: self.samples,
+            seed: self.seed,
+            precision: self.precision,
+        }
+    }
+
     async fn score(
         &self,
         market: &Market,
         did: &Did,
-        text: &[u8],
+        (text, parameters): (&[u8], EvaluateParameters),
         order: Option<OrderId>,
         paid: &mut Vec<OrderId>,
     ) -> anyhow::Result<Evaluation> {
-        let parameters = EvaluateParameters {
-            bootstrap_samples: self.samples,
-            seed: self.seed,
-            precision: self.precision,
-        };
         let text = Text::text(text.to_vec());
         let mut watch = Watch::new();
         paid.extend(order);
@@ -233,6 +239,19 @@ impl Args {
             .map(sentence)
             .collect()
     }
+}
+
+/// None is paid while another could not be scored so.
+async fn check_models(
+    market: &Market,
+    models: &[&Did],
+    parameters: &EvaluateParameters,
+) -> anyhow::Result<()> {
+    let parameters = Parameters::Evaluate(parameters.clone());
+    for did in models {
+        check_precision(&market.asset(did).await?, &parameters)?;
+    }
+    Ok(())
 }
 
 /// Each order spends a datatoken: none is paid while another could not be.

@@ -34,6 +34,8 @@ pub use collect::Collected;
 pub use evaluate::{Evaluation, EvaluationOutput, Segment};
 #[cfg(feature = "cli")]
 pub(crate) use import::check_root;
+#[cfg(feature = "cli")]
+pub(crate) use order::check_precision;
 pub use order::{Offer, Work};
 #[cfg(feature = "cli")]
 pub(crate) use output::check_output;

@@ -215,7 +215,7 @@ impl Market {
 }
 
 /// Refuses a precision that the model cannot be computed in, before a text is sent or anything is paid.
-fn check_precision(asset: &Asset, parameters: &Parameters) -> Result<(), MarketError> {
+pub(crate) fn check_precision(asset: &Asset, parameters: &Parameters) -> Result<(), MarketError> {
     let Some(shape) = &asset.architecture else {
         return Ok(());
     };

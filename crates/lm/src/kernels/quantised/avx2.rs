@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 
 use super::activations::{Row, Scale};
 use super::kind::{Kind, Steps};
+use super::tile::Tile;
 use super::{GROUP, LANES};
 
 /// Lanes of a register.
@@ -44,34 +45,6 @@ pub(super) unsafe fn rows<K: Kind, const ROWS: usize>(
     // SAFETY: as the caller says; the panel and the rows were checked to fit.
     let ([low], [high]) = unsafe { (chains::<K, ROWS, 1>(&tile, 0), chains::<K, ROWS, 1>(&tile, 1)) };
     std::array::from_fn(|row| stored([low[row], high[row]]))
-}
-
-/// A panel and rows that fit it.
-struct Tile<const ROWS: usize> {
-    panel: *const u8,
-    spans: usize,
-    levels: [*const i8; ROWS],
-    scales: [*const Scale; ROWS],
-}
-
-impl<const ROWS: usize> Tile<ROWS> {
-    fn new<K: Kind>(panel: &[u8], rows: [Row<'_>; ROWS]) -> Self {
-        let spans = panel.len() / K::FORM.span_bytes();
-        for row in rows {
-            let columns = spans * K::FORM.span;
-            assert!(
-                row.levels.len() == columns && row.scales.len() == columns / GROUP,
-                "a row of {} activations and a panel of {columns} columns",
-                row.levels.len()
-            );
-        }
-        Self {
-            panel: panel.as_ptr(),
-            spans,
-            levels: rows.map(|row| row.levels.as_ptr()),
-            scales: rows.map(|row| row.scales.as_ptr()),
-        }
-    }
 }
 
 #[allow(unsafe_code)]

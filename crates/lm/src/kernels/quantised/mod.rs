@@ -31,7 +31,11 @@ mod reference;
 mod stored;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile;
 mod values;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 pub(crate) use panels::QuantisedMatrix;
 pub(crate) use product::multiply;

@@ -80,8 +80,11 @@ struct Product<'a> {
     run: Run,
 }
 
-/// The products of up to [`ROWS`] rows with a panel, stored row after row by the closure.
-type Run = fn(&[u8], &[Row<'_>], &mut dyn FnMut(usize, &[f32; LANES]));
+/// Takes the number of a row and its products.
+type Store<'a> = &'a mut dyn FnMut(usize, &[f32; LANES]);
+
+/// The products of up to [`ROWS`] rows with a panel, stored row after row.
+type Run = fn(&[u8], &[Row<'_>], Store<'_>);
 
 impl Product<'_> {
     fn task(&self, first: usize, end: usize) {
@@ -125,24 +128,56 @@ fn run_of(kind: TensorType) -> Run {
     }
 }
 
-fn run<K: Kind>(panel: &[u8], rows: &[Row<'_>], store: &mut dyn FnMut(usize, &[f32; LANES])) {
+fn run<K: Kind>(panel: &[u8], rows: &[Row<'_>], store: Store<'_>) {
     #[cfg(target_arch = "x86_64")]
-    if InstructionSet::current() >= InstructionSet::Avx2 {
-        #[allow(unsafe_code)]
-        if let &[a, b, c, d] = rows {
-            // SAFETY: this machine has the instructions of AVX2 and of what comes with it.
-            let sums = unsafe { super::avx2::rows::<K, ROWS>(panel, [a, b, c, d]) };
-            sums.iter().enumerate().for_each(|(row, sums)| store(row, sums));
-        } else {
-            for (index, &row) in rows.iter().enumerate() {
-                // SAFETY: as above.
-                let sums = unsafe { super::avx2::row::<K>(panel, row) };
-                store(index, &sums);
-            }
+    #[allow(unsafe_code)]
+    match InstructionSet::current() {
+        InstructionSet::Avx512 if is_x86_feature_detected!("avx512vnni") => {
+            // SAFETY: this machine has VNNI, and what is asked of it for AVX-512.
+            return unsafe {
+                each(
+                    rows,
+                    |rows| super::vnni::rows::<K, ROWS>(panel, rows),
+                    |row| super::vnni::rows::<K, 1>(panel, [row])[0],
+                    store,
+                )
+            };
         }
-        return;
+        InstructionSet::Avx512 | InstructionSet::Avx2 => {
+            // SAFETY: this machine has the instructions of AVX2 and of what comes with it.
+            return unsafe {
+                each(
+                    rows,
+                    |rows| super::avx2::rows::<K, ROWS>(panel, rows),
+                    |row| super::avx2::row::<K>(panel, row),
+                    store,
+                )
+            };
+        }
+        InstructionSet::Portable => {}
     }
-    for (index, &row) in rows.iter().enumerate() {
-        store(index, &portable::row::<K>(panel, row));
+    each(
+        rows,
+        |rows| rows.map(|row| portable::row::<K>(panel, row)),
+        |row| portable::row::<K>(panel, row),
+        store,
+    );
+}
+
+/// Whole tiles together, and what is left row by row.
+#[inline(always)]
+fn each(
+    rows: &[Row<'_>],
+    many: impl Fn([Row<'_>; ROWS]) -> [[f32; LANES]; ROWS],
+    one: impl Fn(Row<'_>) -> [f32; LANES],
+    store: Store<'_>,
+) {
+    if let Ok(rows) = <[Row<'_>; ROWS]>::try_from(rows) {
+        let sums = many(rows);
+        sums.iter().enumerate().for_each(|(row, sums)| store(row, sums));
+    } else {
+        for (row, &these) in rows.iter().enumerate() {
+            store(row, &one(these));
+        }
     }
 }
