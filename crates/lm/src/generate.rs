@@ -105,7 +105,7 @@ pub fn generate(
             generation.finish = finish;
             return Ok(generation);
         }
-        logits = pool.install(|| session.read(&[token]));
+        logits = threads::install_awake(&pool, || session.read(&[token]));
     }
 }
 

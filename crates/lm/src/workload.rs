@@ -49,7 +49,7 @@ impl<'a> Decoder<'a> {
         }
         check_tokens(self.model, tokens)?;
         self.left -= tokens.len();
-        Ok(self.pool.install(|| self.session.read(tokens)))
+        Ok(threads::install_awake(&self.pool, || self.session.read(tokens)))
     }
 }
 

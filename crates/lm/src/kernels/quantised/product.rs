@@ -15,8 +15,8 @@ use crate::tensor_type::TensorType;
 
 /// Rows of activations that go through a panel together.
 const ROWS: usize = 4;
-/// Multiplications below which a product is not worth several threads.
-const WORTH_THREADS: usize = 1 << 17;
+/// Multiplications below which a product is not worth several threads. They are awake: see `install_awake`.
+const WORTH_THREADS: usize = 1 << 15;
 /// Tasks for each thread, where there are many rows.
 const TASKS: usize = 4;
 

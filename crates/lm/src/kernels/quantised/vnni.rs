@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 
 use super::activations::{Row, Scale};
 use super::kind::{Kind, Steps};
-use super::tile::Tile;
+use super::tile::{Tile, fetch_ahead};
 use super::{GROUP, LANES};
 
 /// Bytes of four values of every lane.
@@ -32,6 +32,9 @@ pub(super) unsafe fn rows<K: Kind, const ROWS: usize>(
     let (mut levels, mut scales) = (tile.levels, tile.scales);
     for span in 0..tile.spans {
         let head = tile.panel.wrapping_add(span * form.span_bytes());
+        if ROWS == 1 {
+            fetch_ahead::<K>(head);
+        }
         for group in 0..form.span / GROUP {
             let steps = head.wrapping_add(form.head_bytes() + group * form.group_bytes());
             let weights = steps.wrapping_add(form.steps * LANES);
