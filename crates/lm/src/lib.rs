@@ -58,7 +58,7 @@ pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;
 pub use limits::{evaluation_bytes, inference_bytes, training_bytes};
 pub use model::{Model, Tensor};
-pub use sampling::Sampling;
+pub use sampling::{Sampling, likeliest};
 pub use statistics::{Interval, PairedDifference, bootstrap_bits_per_byte, paired_difference};
 pub use tensor_type::TensorType;
 pub use tokenizer::{SpecialTokens, StreamDecoder, Tokenizer};

@@ -89,7 +89,7 @@ impl Sampler {
     /// The next token, from finite logits (at least one). One draw is taken for each token unless greedy.
     pub fn next(&mut self, logits: &[f32]) -> u32 {
         if self.sampling.temperature == 0.0 {
-            return greedy(logits);
+            return likeliest(logits);
         }
         let candidates = self.candidates(logits);
         let total: f64 = candidates.iter().map(|&(_, weight)| weight).sum();
@@ -103,20 +103,23 @@ impl Sampler {
         // Rounding can leave a hair's breadth: it belongs to the last candidate.
         candidates
             .last()
-            .map_or_else(|| greedy(logits), |&(token, _)| token)
+            .map_or_else(|| likeliest(logits), |&(token, _)| token)
     }
 
     /// Candidates and their weights, most likely first.
     fn candidates(&self, logits: &[f32]) -> Vec<(u32, f64)> {
         let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-        order.sort_by(|&one, &other| {
+        let likelier = |&one: &u32, &other: &u32| {
             logits[other as usize]
                 .total_cmp(&logits[one as usize])
                 .then(one.cmp(&other))
-        });
-        if self.sampling.top_k > 0 {
+        };
+        if (1..order.len()).contains(&self.sampling.top_k) {
+            // A vocabulary takes longer to sort than a small model to read a token.
+            order.select_nth_unstable_by(self.sampling.top_k - 1, likelier);
             order.truncate(self.sampling.top_k);
         }
+        order.sort_unstable_by(likelier);
         let largest = logits[order[0] as usize];
         let inverse = (1.0 / self.sampling.temperature) as f32;
         let weight = |&token: &u32| {
@@ -143,14 +146,24 @@ impl Sampler {
     }
 }
 
-fn greedy(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (index, &logit) in logits.iter().enumerate() {
-        if logit > logits[best] {
-            best = index;
+/// The token with the largest of these logits, of equal ones the lowest; 0 where there are none. Logits are finite.
+pub fn likeliest(logits: &[f32]) -> u32 {
+    let larger = |one: f32, other: f32| if other > one { other } else { one };
+    // Several at a time: a vocabulary is long.
+    let (pieces, rest) = logits.as_chunks::<16>();
+    let mut largest = [f32::NEG_INFINITY; 16];
+    for piece in pieces {
+        for (largest, &logit) in largest.iter_mut().zip(piece) {
+            *largest = larger(*largest, logit);
         }
     }
-    best as u32
+    let largest = largest
+        .iter()
+        .chain(rest)
+        .copied()
+        .fold(f32::NEG_INFINITY, larger);
+    let place = logits.iter().position(|&logit| logit == largest);
+    place.unwrap_or(0) as u32
 }
 
 #[cfg(test)]
@@ -165,6 +178,13 @@ mod tests {
     #[test]
     fn greedy_takes_the_lowest_of_equal_tokens() {
         assert_eq!(draws(Sampling::default(), &[1.0, 3.0, 3.0], 2), [1, 1]);
+        for count in [1, 15, 16, 17, 50] {
+            for place in 0..count {
+                let mut logits = vec![-2.0; count];
+                logits[place..].fill(-1.0);
+                assert_eq!(likeliest(&logits) as usize, place, "of {count}");
+            }
+        }
     }
 
     #[test]

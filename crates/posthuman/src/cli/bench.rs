@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::{Subcommand, ValueEnum};
 use posthuman_lm::{
     Arithmetic, Bf16Set, Config, Decoder, InstructionSet, LossMeter, Model, TrainOptions, Trainer,
-    TrainingData, import_folder_model, import_gguf_model,
+    TrainingData, import_folder_model, import_gguf_model, likeliest,
 };
 use serde::Serialize;
 
@@ -250,7 +250,7 @@ impl Shape {
             let mut logits = decoder.read(&tokens)?;
             let start = Instant::now();
             for _ in 0..self.tokens {
-                logits = decoder.read(&[largest(&logits)])?;
+                logits = decoder.read(&[likeliest(&logits)])?;
             }
             rates.push(self.tokens as f64 / start.elapsed().as_secs_f64());
             progress.show(run as u64 + 1, runs as u64, "runs");
@@ -357,14 +357,6 @@ fn median(sorted: &[f64]) -> f64 {
     }
 }
 
-fn largest(logits: &[f32]) -> u32 {
-    let best = logits
-        .iter()
-        .enumerate()
-        .max_by(|(_, one), (_, other)| one.total_cmp(other));
-    best.map_or(0, |(token, _)| token as u32)
-}
-
 /// `VmHWM` of Linux, in bytes.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
@@ -383,6 +375,5 @@ mod tests {
         assert_eq!(median(&[1.0, 2.0, 4.0, 9.0]), 3.0);
         assert_eq!(at_least_one("7"), Ok(7));
         assert!(at_least_one("0").is_err() && at_least_one("-1").is_err());
-        assert_eq!(largest(&[0.5, 2.0, -1.0]), 1);
     }
 }
