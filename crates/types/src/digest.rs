@@ -1,10 +1,33 @@
 //! Digests of inputs and outputs, and commitments to weights.
 
-use alloy_primitives::{B256, keccak256};
+use alloy_primitives::{B256, Keccak256, keccak256};
 use serde::{Deserialize, Serialize};
 
 /// A Keccak-256 digest. The text form is `0x` and 64 lower-case hexadecimal digits.
 pub type Digest = B256;
+
+/// Computes a digest of bytes that come in pieces.
+///
+/// Not the library's own: that one is compiled anew in every room that uses it, and without optimisation in most of them.
+#[derive(Clone, Debug, Default)]
+pub struct Hasher(Keccak256);
+
+impl Hasher {
+    /// A hasher of nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes that came.
+    pub fn finalize(self) -> Digest {
+        self.0.finalize()
+    }
+}
 
 /// A commitment to the weights of a model.
 ///
@@ -81,6 +104,16 @@ impl InputManifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pieces_have_the_digest_of_the_whole() {
+        let mut hasher = Hasher::new();
+        for piece in [&b"call "[..], b"", b"me ishmael"] {
+            hasher.update(piece);
+        }
+        assert_eq!(hasher.finalize(), keccak256("call me ishmael"));
+        assert_eq!(Hasher::new().finalize(), keccak256(""));
+    }
 
     #[test]
     fn order_of_giving_does_not_matter_and_names_do() {

@@ -25,7 +25,7 @@ pub mod statement;
 pub use alloy_primitives::{Address, B256, Bytes, U256, address, b256, keccak256};
 
 pub use amount::Amount;
-pub use digest::{Commitment, Digest, Input, InputManifest};
+pub use digest::{Commitment, Digest, Hasher, Input, InputManifest};
 pub use engine::EngineName;
 pub use error::ErrorClass;
 pub use id::{Did, JobId, ObjectId, QuoteId, UploadId};

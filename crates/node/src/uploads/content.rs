@@ -3,10 +3,9 @@
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
-use alloy_primitives::Keccak256;
 use bytes::Bytes;
 use posthuman_jobs::vault::{ObjectKind, Vault, VaultError};
-use posthuman_types::{Digest, ObjectId};
+use posthuman_types::{Digest, Hasher, ObjectId};
 
 use crate::error::{NodeError, OrFault};
 
@@ -31,7 +30,7 @@ pub(super) async fn assemble(
 ) -> Result<Result<ObjectId, Digest>, NodeError> {
     blocking(vault, "putting an upload together", move |vault| {
         let mut writer = vault.writer(ObjectKind::Upload)?;
-        let mut hasher = Keccak256::new();
+        let mut hasher = Hasher::new();
         let mut buffer = vec![0; COPY_BYTES];
         for chunk in chunks {
             let mut reader = vault.reader(chunk)?;

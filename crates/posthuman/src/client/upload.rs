@@ -6,7 +6,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 use posthuman_types::api::{CreateUpload, Upload};
-use posthuman_types::{Digest, UploadId, keccak256};
+use posthuman_types::{Digest, Hasher, UploadId, keccak256};
 
 use super::NodeClient;
 use crate::MarketError;
@@ -58,7 +58,7 @@ impl Content {
             source,
         };
         file.seek(SeekFrom::Start(0)).map_err(error)?;
-        let mut hasher = alloy_primitives::Keccak256::new();
+        let mut hasher = Hasher::new();
         let mut buffer = vec![0; 1 << 20];
         loop {
             match file.read(&mut buffer).map_err(error)? {
