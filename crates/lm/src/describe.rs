@@ -7,7 +7,8 @@ use posthuman_types::{
 use crate::arithmetic::Arithmetic;
 use crate::bundle::BundleHeader;
 use crate::error::Result;
-use crate::layout::Layout;
+use crate::kernels::quantised::panel_bytes;
+use crate::layout::{Layout, Order};
 use crate::limits::{evaluation_bytes, inference_bytes, training_bytes};
 use crate::tensor_type::TensorType;
 use crate::tokenizer::Tokenizer;
@@ -66,13 +67,6 @@ impl BundleHeader {
         }
     }
 
-    /// Bytes of all tensors as they are stored.
-    pub fn stored_bytes(&self) -> u64 {
-        self.values()
-            .map(|(kind, values)| kind.bytes_of(values as usize))
-            .sum()
-    }
-
     /// Checks that products with its tensors can be computed in an arithmetic.
     ///
     /// # Errors
@@ -106,16 +100,27 @@ impl BundleHeader {
         shares
     }
 
+    /// Bytes of all tensors as they are held: blocks regrouped, and f16 as f32 where a matrix is stored by its inputs.
+    fn bytes_in_memory(&self) -> u64 {
+        let layout = Layout::new(&self.config);
+        let by_inputs = layout.linears().iter().any(|linear| linear.order == Order::InOut);
+        let bytes = |(kind, values): (TensorType, u64)| match kind {
+            TensorType::F16 if by_inputs => TensorType::F32.bytes_of(values as usize),
+            _ => panel_bytes(kind, values).unwrap_or_else(|| kind.bytes_of(values as usize)),
+        };
+        self.values().map(bytes).sum()
+    }
+
     fn memory(&self) -> MemoryNeeds {
-        let stored = self.stored_bytes();
+        let weights = self.bytes_in_memory();
         let options = TrainOptions {
             batch: TRAINING_BATCH,
             sequence: TRAINING_SEQUENCE.min(self.config.context),
             ..TrainOptions::default()
         };
         MemoryNeeds {
-            inference: inference_bytes(&self.config, stored),
-            evaluation: evaluation_bytes(&self.config, stored),
+            inference: inference_bytes(&self.config, weights),
+            evaluation: evaluation_bytes(&self.config, weights),
             training: training_bytes(&self.config, &options),
             training_batch: number(options.batch),
             training_sequence: number(options.sequence),
@@ -181,7 +186,7 @@ mod tests {
         );
         assert_eq!(details.tensors.len(), 1);
         assert_eq!(details.tensors[0].bytes, 4 * facts.parameters);
-        assert_eq!(header.stored_bytes(), 4 * facts.parameters);
+        assert_eq!(header.bytes_in_memory(), 4 * facts.parameters);
         assert_eq!(
             (details.tokenizer.kind.as_str(), details.tokenizer.tokens),
             ("byte-level BPE", 257)
@@ -207,6 +212,16 @@ mod tests {
         let last = header.kinds.len() - 1;
         header.kinds[last] = TensorType::Q4_1;
         assert_eq!(header.precision(), "Q4_1");
+        let values = header.values().last().unwrap().1;
+        let q4_1 = header.bytes_in_memory();
+        assert_eq!(panel_bytes(TensorType::Q4_1, values), Some(values * 5 / 8));
+        header.kinds[last] = TensorType::Q5_1;
+        assert_eq!(
+            header.bytes_in_memory() - q4_1,
+            values / 2,
+            "9 bits for each value and not 5"
+        );
+        header.kinds[last] = TensorType::Q4_1;
         let error = header.check_arithmetic(Arithmetic::Bf16(crate::Bf16Set::Portable));
         assert!(error.unwrap_err().to_string().contains("stored in Q4_1"));
         header.check_arithmetic(Arithmetic::F32).unwrap();

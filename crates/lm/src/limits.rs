@@ -24,20 +24,20 @@ pub fn training_bytes(config: &Config, options: &TrainOptions) -> u64 {
     BYTES * (state + logits + working + held_out)
 }
 
-/// Bytes that [`generate`](crate::generate()) holds at most: weights of so many bytes as they are stored, the cache of a full context, and the buffers
-/// with which a prompt that fills it is read.
-pub fn inference_bytes(config: &Config, stored: u64) -> u64 {
+/// Bytes that [`generate`](crate::generate()) holds at most: weights that take so many bytes in memory, the cache of a
+/// full context, and the buffers with which a prompt that fills it is read.
+pub fn inference_bytes(config: &Config, weights: u64) -> u64 {
     let context = config.context;
     // The sampler copies the logits twice.
     let sampling = 2 * config.vocabulary as u64;
     let working = Session::numbers(config, context) + Session::reading_numbers(config, context) + sampling;
-    stored + BYTES * working
+    weights + BYTES * working
 }
 
-/// Bytes that [`evaluate`](crate::evaluate()) holds: weights of so many bytes as they are stored, and the activations of
+/// Bytes that [`evaluate`](crate::evaluate()) holds: weights that take so many bytes in memory, and the activations of
 /// one block.
-pub fn evaluation_bytes(config: &Config, stored: u64) -> u64 {
-    stored + BYTES * Scorer::numbers(config, config.context)
+pub fn evaluation_bytes(config: &Config, weights: u64) -> u64 {
+    weights + BYTES * Scorer::numbers(config, config.context)
 }
 
 #[cfg(test)]

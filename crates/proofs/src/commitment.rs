@@ -79,15 +79,12 @@ pub struct TensorFacts<'a> {
 impl<'a> TensorFacts<'a> {
     /// A tensor that comes as little-endian f32.
     pub fn values(name: &'a str, shape: &'a [usize]) -> Self {
-        let elements = shape
-            .iter()
-            .try_fold(4_u64, |product, axis| product.checked_mul(*axis as u64));
         Self {
             name,
             shape,
             kind: VALUES,
             // No bytes are as many, so that what follows is refused.
-            length: elements.unwrap_or(u64::MAX),
+            length: bytes_of_values(shape).unwrap_or(u64::MAX),
         }
     }
 }
@@ -264,10 +261,7 @@ fn check_values(tensor: &TensorFacts<'_>) -> Result<(), CommitmentError> {
             kind: kind.to_owned(),
         });
     }
-    let elements = shape
-        .iter()
-        .try_fold(4_u64, |product, axis| product.checked_mul(*axis as u64));
-    if elements == Some(length) {
+    if bytes_of_values(shape) == Some(length) {
         return Ok(());
     }
     Err(CommitmentError::Size {
@@ -275,6 +269,13 @@ fn check_values(tensor: &TensorFacts<'_>) -> Result<(), CommitmentError> {
         shape: shape.to_vec(),
         found: length,
     })
+}
+
+/// Bytes of a tensor's values in f32, if they can be counted.
+fn bytes_of_values(shape: &[usize]) -> Option<u64> {
+    shape
+        .iter()
+        .try_fold(4_u64, |product, axis| product.checked_mul(*axis as u64))
 }
 
 /// Commits to the values of a whole model at once: `tensors` gives name, shape and values in canonical order.

@@ -93,8 +93,9 @@ pub fn build_statement(spec: &JobSpec, facts: StatementFacts) -> Result<Statemen
 ///
 /// # Errors
 /// An unknown version; parameters that are not canonical, out of range or of another operation; a seed that is not
-/// theirs; no engine, or one of another precision than they ask for; a training without new weights or with the weights it began with; weights that come out of anything else;
-/// output names that are not plain file names in order; usage of another operation, or none.
+/// theirs; no engine, or one of another precision than they ask for; a training without new weights or with the weights
+/// it began with; weights that come out of anything else; output names that are not plain file names in order; usage of
+/// another operation, or none.
 pub fn validate_statement(statement: &Statement) -> Result<(), StatementError> {
     if statement.version != VERSION {
         return Err(StatementError::Version {

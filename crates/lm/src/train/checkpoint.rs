@@ -1,8 +1,9 @@
 //! The serialised state of a training.
 //!
 //! A safetensors file with three flat tensors in the canonical order of the parameters (`parameters`, `first_moment`,
-//! `second_moment`) and metadata: `arithmetic` (where it is not f32), `config`, `data` (digest), `engine`, `format`, `options`, `step`. The position in the
-//! order of the text follows from the seed and the step, so that no generator's state is kept.
+//! `second_moment`) and metadata: `arithmetic` (where it is not f32), `config`, `data` (digest), `engine`, `format`,
+//! `options`, `step`. The position in the order of the text follows from the seed and the step, so that no generator's
+//! state is kept.
 
 use std::collections::HashMap;
 

@@ -102,7 +102,7 @@ pub(crate) struct TrainingArgs {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// In what products are computed: f32, or bf16, which is faster where the processor has instructions for it. In bf16
-    /// these instructions decide bits; the receipt names them, and the new model is marked. Not for quantised models.
+    /// these instructions decide bits; the receipt names them, and the new model is marked.
     #[arg(long, default_value_t = Precision::F32, value_parser = precision)]
     pub precision: Precision,
     /// Pay at most so many whole base tokens to the node.

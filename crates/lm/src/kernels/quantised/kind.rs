@@ -62,6 +62,13 @@ impl Form {
     }
 }
 
+/// Bytes that values of a type of blocks take in panels, which is more than in a file where levels have 5 or 6 bits.
+/// Nothing for a type without blocks.
+pub(crate) fn panel_bytes(kind: TensorType, values: u64) -> Option<u64> {
+    let form = Form::of(kind)?;
+    Some(values * form.span_bytes() as u64 / (form.span * LANES) as u64)
+}
+
 /// A type of blocks as products see it.
 pub(super) trait Kind {
     const FORM: Form;

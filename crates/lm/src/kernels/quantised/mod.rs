@@ -37,6 +37,7 @@ mod values;
 #[cfg(target_arch = "x86_64")]
 mod vnni;
 
+pub(crate) use kind::panel_bytes;
 pub(crate) use panels::QuantisedMatrix;
 pub(crate) use product::multiply;
 pub(crate) use values::dequantise;
