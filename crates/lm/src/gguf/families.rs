@@ -7,10 +7,28 @@ use serde_json::{Map, Value, json};
 
 use super::GgufFile;
 use super::metadata::GgufMetadata;
-use super::model::Arrangement;
+use super::model::{Arrangement, EMBEDDING};
 use crate::error::{Error, Result};
 
 const ARCHITECTURE_KEY: &str = "general.architecture";
+/// Keys of a `config.json`, and what follows the architecture's name in the metadata keys that they are read from.
+const CONFIG_KEYS: [(&str, &str); 15] = [
+    ("head_dim", "attention.key_length"),
+    ("hidden_size", "embedding_length"),
+    ("intermediate_size", "feed_forward_length"),
+    ("layer_norm_epsilon", "attention.layer_norm_epsilon"),
+    ("max_position_embeddings", "context_length"),
+    ("n_embd", "embedding_length"),
+    ("n_head", "attention.head_count"),
+    ("n_inner", "feed_forward_length"),
+    ("n_layer", "block_count"),
+    ("n_positions", "context_length"),
+    ("num_attention_heads", "attention.head_count"),
+    ("num_hidden_layers", "block_count"),
+    ("num_key_value_heads", "attention.head_count_kv"),
+    ("rms_norm_eps", "attention.layer_norm_rms_epsilon"),
+    ("rope_theta", "rope.freq_base"),
+];
 
 /// An architecture by its name in `general.architecture`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +69,31 @@ impl Family {
     /// Whether positions are rotations, rather than learnt.
     pub(super) fn is_rotary(self) -> bool {
         self != Self::Gpt2
+    }
+
+    /// What is wrong with a key of the `config.json` that a file was read as, said of the file.
+    pub(super) fn error_of_config(self, key: &str, problem: &str) -> Error {
+        let mut problem = problem.to_owned();
+        for (other, of_file) in CONFIG_KEYS {
+            problem = problem.replace(&format!("`{other}`"), &format!("`{}.{of_file}`", self.name()));
+        }
+        if key == "vocab_size" {
+            return Error::tensor(
+                EMBEDDING,
+                format!("has rows for a vocabulary whose size {problem}"),
+            );
+        }
+        match CONFIG_KEYS.iter().find(|(other, _)| *other == key) {
+            Some((_, of_file)) => Error::gguf_key(format!("{}.{of_file}", self.name()), problem),
+            None if key.starts_with("rope") || key.ends_with("_factor") => Error::gguf_key(
+                format!("{}.rope.scaling.type", self.name()),
+                format!("asks for a scaling whose `{key}` {problem}"),
+            ),
+            None => Error::gguf_key(
+                ARCHITECTURE_KEY,
+                format!("asks for a model whose `{key}` {problem}"),
+            ),
+        }
     }
 
     /// Reads the options of a model with so many words.

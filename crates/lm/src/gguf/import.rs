@@ -4,7 +4,6 @@ use super::GgufFile;
 use super::model::GgufModel;
 use crate::bundle::{Bundle, BundleExtras, BundleHeader};
 use crate::chat::ChatTemplate;
-use crate::config::Config;
 use crate::error::Result;
 use crate::import::{Described, NamedTensors, assemble, stored_kinds};
 use crate::model::Model;
@@ -33,7 +32,7 @@ pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
 pub fn describe_gguf(bytes: &[u8]) -> Result<BundleHeader> {
     let file = GgufFile::read(bytes)?;
     let model = file.model()?;
-    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    let config = model.checked_config()?;
     let (tokenizer, chat_template) = tokenizer(&file)?;
     let kinds = stored_kinds(&config, &model)?;
     Ok(BundleHeader {
@@ -57,7 +56,7 @@ pub fn import_gguf_model(bytes: &[u8]) -> Result<Model> {
 
 fn model(file: &GgufFile<'_>) -> Result<Model> {
     let model = file.model()?;
-    let config = Config::from_json(model.config().to_string().as_bytes())?;
+    let config = model.checked_config()?;
     assemble(config, &model)
 }
 

@@ -6,10 +6,11 @@ use super::GgufFile;
 use super::families::Family;
 use super::metadata::{GgufMetadata, shown};
 use super::tensors::GgufTensor;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::tensor_type::TensorType;
 
-const EMBEDDING: &str = "token_embd.weight";
+pub(super) const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
 const ROPE_TABLE: &str = "rope_freqs.weight";
 
@@ -19,6 +20,7 @@ const ROPE_TABLE: &str = "rope_freqs.weight";
 /// those that the config asks for, is checked where a model is built, as for a folder.
 #[derive(Clone, Debug)]
 pub struct GgufModel<'a> {
+    family: Family,
     config: Value,
     parameters: Vec<GgufParameter<'a>>,
 }
@@ -53,6 +55,7 @@ impl<'a> GgufModel<'a> {
             parameters.push(GgufParameter::new(name, arrangement, tensor)?);
         }
         Ok(Self {
+            family,
             config: shape.config,
             parameters,
         })
@@ -61,6 +64,14 @@ impl<'a> GgufModel<'a> {
     /// The equivalent `config.json`.
     pub fn config(&self) -> &Value {
         &self.config
+    }
+
+    /// The options that [`config`](Self::config) says, checked. What is wrong with them is said of the file's own key.
+    pub(super) fn checked_config(&self) -> Result<Config> {
+        Config::from_json(self.config.to_string().as_bytes()).map_err(|error| match error {
+            Error::Config { key, problem } => self.family.error_of_config(&key, &problem),
+            other => other,
+        })
     }
 
     /// The parameters in the order of the file; a tied head is not among them.

@@ -12,14 +12,19 @@ fn rows_per_task(width: usize) -> usize {
     (PIECE / width).max(1)
 }
 
-/// Adds the bias to each row of `sums` and stores the GELU of that in `activated`.
-pub(crate) fn add_bias_gelu(sums: &mut [f32], activated: &mut [f32], bias: &[f32]) {
-    let width = bias.len();
+/// Adds the bias, if any, to each row of `sums` `[rows, width]` and stores the GELU of that in `activated`.
+pub(crate) fn add_bias_gelu(sums: &mut [f32], activated: &mut [f32], bias: Option<&[f32]>, width: usize) {
     let piece = rows_per_task(width) * width;
     sums.par_chunks_mut(piece)
         .zip(activated.par_chunks_mut(piece))
         .for_each(|(sums, activated)| {
             vectorise(|| {
+                let Some(bias) = bias else {
+                    for (sum, active) in sums.iter().zip(activated) {
+                        *active = math::gelu(*sum);
+                    }
+                    return;
+                };
                 for (sums, activated) in sums
                     .chunks_exact_mut(width)
                     .zip(activated.chunks_exact_mut(width))
@@ -131,7 +136,10 @@ mod tests {
         let bias = reference::numbers(width, 2);
         let residual = reference::numbers(rows * width, 3);
         let (mut with_bias, mut activated, mut output) = (sums.clone(), sums.clone(), sums.clone());
-        add_bias_gelu(&mut with_bias, &mut activated, &bias);
+        add_bias_gelu(&mut with_bias, &mut activated, Some(&bias), width);
+        let mut again = vec![0.0; rows * width];
+        add_bias_gelu(&mut with_bias, &mut again, None, width);
+        assert_eq!(again, activated);
         add_residual(&mut output, &residual, &sums, &bias);
         let mut slope = vec![1.0; rows * width];
         gelu_backward(&mut slope, &with_bias);

@@ -36,11 +36,10 @@ pub(crate) struct Activations {
     pub scratch: Scratch,
 }
 
-/// What one block keeps; the comments give the shapes.
+/// What one block keeps for the backward pass; the comments give the shapes. What a pass over numbers makes of these
+/// again (normalised rows, activated ones) is not kept.
 pub(crate) struct BlockActivations {
     pub scales_1: Vec<RowScale>,
-    /// `[rows, width]`
-    pub normed_1: Vec<f32>,
     /// What the heads' normalisations of queries and keys read, where there are any.
     pub head_inputs: Option<[HeadInputs; 2]>,
     /// Head-major, each.
@@ -52,12 +51,8 @@ pub(crate) struct BlockActivations {
     /// `[rows, width]`: the residual stream between attention and MLP.
     pub middle: Vec<f32>,
     pub scales_2: Vec<RowScale>,
-    /// `[rows, width]`
-    pub normed_2: Vec<f32>,
     /// `[rows, expanded width]`: before the activation, bias included.
     pub sums: Vec<f32>,
-    /// `[rows, inner width]`: after it.
-    pub activated: Vec<f32>,
 }
 
 /// Queries or keys, head-major, before the normalisation of each head.
@@ -66,12 +61,16 @@ pub(crate) struct HeadInputs {
     pub scales: Vec<RowScale>,
 }
 
-/// Buffers that hold nothing from one step to the next.
+/// Buffers that hold nothing from one block to the next.
 pub(crate) struct Scratch {
     /// `[rows, joined width]`: queries, keys and values as they come from their product.
     pub projected: Vec<f32>,
     /// Product before it joins the residual stream, `[rows, width]`, or head-major results; as long as the longer.
     pub narrow: Vec<f32>,
+    /// `[rows, width]`: what a normalisation gave, for the product that reads it.
+    pub normed: Vec<f32>,
+    /// `[rows, inner width]`: what the activation gave.
+    pub activated: Vec<f32>,
 }
 
 /// The angles of so many positions, where the model has rotary ones.
@@ -124,7 +123,6 @@ impl BlockActivations {
         let row = |width: usize| zeros(rows * width);
         Self {
             scales_1: vec![[0.0; 2]; rows],
-            normed_1: row(config.width),
             head_inputs: HeadInputs::pair(config, rows),
             queries: row(config.query_width()),
             keys: row(config.key_value_width()),
@@ -132,17 +130,14 @@ impl BlockActivations {
             attended: row(config.query_width()),
             middle: row(config.width),
             scales_2: vec![[0.0; 2]; rows],
-            normed_2: row(config.width),
             sums: row(config.expanded_width()),
-            activated: row(config.inner_width),
         }
     }
 
     /// Numbers for each row.
     fn numbers(config: &Config) -> u64 {
         let attention = 2 * config.query_width() + 2 * config.key_value_width();
-        let mlp = config.expanded_width() + config.inner_width;
-        (3 * config.width + attention + mlp + 4) as u64 + HeadInputs::numbers(config)
+        (config.width + attention + config.expanded_width() + 4) as u64 + HeadInputs::numbers(config)
     }
 }
 
@@ -178,11 +173,14 @@ impl Scratch {
         Self {
             projected: zeros(rows * config.joined_width()),
             narrow: zeros(rows * config.width.max(config.query_width())),
+            normed: zeros(rows * config.width),
+            activated: zeros(rows * config.inner_width),
         }
     }
 
     /// Numbers for each row.
     pub fn numbers(config: &Config) -> u64 {
-        (config.joined_width() + config.width.max(config.query_width())) as u64
+        let narrow = config.width.max(config.query_width());
+        (config.joined_width() + narrow + config.width + config.inner_width) as u64
     }
 }

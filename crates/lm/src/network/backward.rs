@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::activations::{Activations, BlockActivations, Shape};
+use super::activations::{Activations, BlockActivations, Scratch, Shape};
 use super::attention::{HeadGradients, HeadSize, attend_all_backward};
+use super::block::{activate, normalise};
 use super::heads::{Part, join_parts, unmerge_heads};
 use crate::config::Config;
 use crate::kernels::memory::zeros;
@@ -82,36 +83,44 @@ struct Pass<'a> {
 }
 
 /// Adds to `gradients` those of all parameters but the head's part, given in `buffers.final_gradient()` the gradient of
-/// `final_normed` and the activations that a forward pass over `tokens` kept. Weights are in f32. Runs in the current
-/// pool.
+/// `final_normed` and the activations that a forward pass over `tokens` kept; what that did not keep is computed again.
+/// Weights are in f32. Runs in the current pool.
 pub(crate) fn backward(
     config: &Config,
     layout: &Layout,
     weights: Weights<'_>,
     tokens: &[u32],
-    activations: &Activations,
+    activations: &mut Activations,
     gradients: &mut [f32],
     buffers: &mut BackwardBuffers,
 ) {
+    let Activations {
+        shape,
+        residual,
+        blocks,
+        final_scales,
+        turns,
+        scratch,
+        ..
+    } = activations;
     let mut pass = Pass {
         config,
         weights,
         gradients,
-        shape: activations.shape,
-        turns: activations.turns.as_ref(),
+        shape: *shape,
+        turns: turns.as_ref(),
     };
     buffers.stream.fill(0.0);
-    let last = &activations.residual[config.layers];
-    pass.norm(buffers, &layout.last_norm, last, &activations.final_scales);
+    pass.norm(buffers, &layout.last_norm, &residual[config.layers], final_scales);
     for (index, places) in layout.blocks.iter().enumerate().rev() {
-        let (kept, input) = (&activations.blocks[index], &activations.residual[index]);
-        pass.mlp(places, kept, buffers);
-        pass.attention(places, kept, buffers);
+        let (kept, input) = (&mut blocks[index], &residual[index]);
+        pass.mlp(places, kept, scratch, buffers);
+        pass.attention(places, kept, scratch, input, buffers);
         pass.norm(buffers, &places.norm_1, input, &kept.scales_1);
     }
     if let Some(positions) = &layout.positions {
         let gradient = &mut gradients[positions.clone()];
-        add_positions(gradient, &buffers.stream, activations.shape, config.width);
+        add_positions(gradient, &buffers.stream, *shape, config.width);
     }
     let gradient = &mut gradients[layout.embedding.clone()];
     add_tokens(gradient, &buffers.stream, tokens, config.width);
@@ -138,7 +147,13 @@ impl Pass<'_> {
     }
 
     /// From the stream after the MLP to the stream before it.
-    fn mlp(&mut self, places: &BlockPlaces, kept: &BlockActivations, buffers: &mut BackwardBuffers) {
+    fn mlp(
+        &mut self,
+        places: &BlockPlaces,
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        buffers: &mut BackwardBuffers,
+    ) {
         let BackwardBuffers {
             stream,
             narrow,
@@ -147,23 +162,38 @@ impl Pass<'_> {
             ..
         } = buffers;
         let sums = &mut wide[..kept.sums.len()];
-        match places.activation {
+        let (activation, width) = (places.activation, self.config.inner_width);
+        activate(&mut scratch.activated, &mut kept.sums, None, activation, width);
+        match activation {
             Activation::Gelu => {
-                self.linear(&places.mlp_out, sums, stream, &kept.activated);
+                self.linear(&places.mlp_out, sums, stream, &scratch.activated);
                 elementwise::gelu_backward(sums, &kept.sums);
             }
             Activation::SwiGlu => {
-                self.linear(&places.mlp_out, activated, stream, &kept.activated);
-                swiglu_backward(sums, activated, &kept.sums, self.config.inner_width);
+                self.linear(&places.mlp_out, activated, stream, &scratch.activated);
+                swiglu_backward(sums, activated, &kept.sums, width);
             }
         }
+        self.normalise(
+            &mut scratch.normed,
+            &mut kept.scales_2,
+            &kept.middle,
+            &places.norm_2,
+        );
         let normed = &mut narrow[..stream.len()];
-        self.linear(&places.mlp_in, normed, sums, &kept.normed_2);
+        self.linear(&places.mlp_in, normed, sums, &scratch.normed);
         self.norm(buffers, &places.norm_2, &kept.middle, &kept.scales_2);
     }
 
     /// From the stream after attention to the gradient of the first normalisation's output, in `narrow`.
-    fn attention(&mut self, places: &BlockPlaces, kept: &BlockActivations, buffers: &mut BackwardBuffers) {
+    fn attention(
+        &mut self,
+        places: &BlockPlaces,
+        kept: &mut BlockActivations,
+        scratch: &mut Scratch,
+        input: &[f32],
+        buffers: &mut BackwardBuffers,
+    ) {
         let (config, shape) = (self.config, self.shape);
         let BackwardBuffers {
             stream,
@@ -190,8 +220,14 @@ impl Pass<'_> {
         self.heads(Part::Keys, keys, places, kept);
         let joined = &mut wide[..shape.rows() * config.joined_width()];
         join_parts(joined, [queries, keys, values], shape, config);
+        self.normalise(&mut scratch.normed, &mut kept.scales_1, input, &places.norm_1);
         let normed = &mut narrow[..stream.len()];
-        self.linear(&places.attention_in, normed, joined, &kept.normed_1);
+        self.linear(&places.attention_in, normed, joined, &scratch.normed);
+    }
+
+    /// The output of a normalisation again. Its scales come out as they were.
+    fn normalise(&self, normed: &mut [f32], scales: &mut [RowScale], input: &[f32], norm: &Norm) {
+        normalise(normed, scales, input, self.weights, norm, self.config.epsilon);
     }
 
     /// From the gradient of queries or keys as attention read them to that of the product, in place.

@@ -35,6 +35,20 @@ pub(crate) fn normalise(
     }
 }
 
+/// Adds the bias to `sums` `[rows, expanded width]`, if any, and stores the activation of that `[rows, width]`.
+pub(crate) fn activate(
+    activated: &mut [f32],
+    sums: &mut [f32],
+    bias: Option<&[f32]>,
+    activation: Activation,
+    width: usize,
+) {
+    match activation {
+        Activation::Gelu => elementwise::add_bias_gelu(sums, activated, bias, width),
+        Activation::SwiGlu => add_bias_swiglu(sums, activated, bias, width),
+    }
+}
+
 /// The residual stream before the first block: each token's row, and its position's where positions are learnt. Each of
 /// the sequences of `length` tokens begins at position `first`.
 pub(crate) fn embed(
@@ -61,11 +75,11 @@ pub(crate) struct Block<'a> {
     pub turns: Option<&'a Turns>,
 }
 
-/// Where [`Block::after_attention`] writes; the names are those of `BlockActivations`.
+/// Where [`Block::after_attention`] writes; the names are those of `BlockActivations` and `Scratch`.
 pub(crate) struct AfterAttention<'a> {
     pub middle: &'a mut [f32],
     pub scales_2: &'a mut [RowScale],
-    pub normed_2: &'a mut [f32],
+    pub normed: &'a mut [f32],
     pub sums: &'a mut [f32],
     pub activated: &'a mut [f32],
     /// `[rows, width]`
@@ -132,7 +146,7 @@ impl Block<'_> {
         let AfterAttention {
             middle,
             scales_2,
-            normed_2,
+            normed,
             sums,
             activated,
             narrow,
@@ -141,19 +155,16 @@ impl Block<'_> {
         weights.project(narrow, attended, &places.attention_out);
         self.add_residual(middle, input, narrow, &places.attention_out);
         normalise(
-            normed_2,
+            normed,
             scales_2,
             middle,
             weights,
             &places.norm_2,
             self.config.epsilon,
         );
-        weights.project(sums, normed_2, &places.mlp_in);
+        weights.project(sums, normed, &places.mlp_in);
         let bias = places.mlp_in.bias.as_ref().map(|range| weights.vector(range));
-        match (places.activation, bias) {
-            (Activation::Gelu, Some(bias)) => elementwise::add_bias_gelu(sums, activated, bias),
-            (_, bias) => add_bias_swiglu(sums, activated, bias, self.config.inner_width),
-        }
+        activate(activated, sums, bias, places.activation, self.config.inner_width);
         weights.project(narrow, activated, &places.mlp_out);
         self.add_residual(output, middle, narrow, &places.mlp_out);
     }

@@ -61,8 +61,13 @@ fn run_block(
     scratch: &mut Scratch,
 ) {
     let config = block.config;
-    let Scratch { projected, narrow } = scratch;
-    block.before_attention(projected, &mut kept.normed_1, &mut kept.scales_1, input);
+    let Scratch {
+        projected,
+        narrow,
+        normed,
+        activated,
+    } = scratch;
+    block.before_attention(projected, normed, &mut kept.scales_1, input);
     for (part, heads) in Part::ALL
         .into_iter()
         .zip([&mut kept.queries, &mut kept.keys, &mut kept.values])
@@ -83,9 +88,9 @@ fn run_block(
     let buffers = AfterAttention {
         middle: &mut kept.middle,
         scales_2: &mut kept.scales_2,
-        normed_2: &mut kept.normed_2,
+        normed,
         sums: &mut kept.sums,
-        activated: &mut kept.activated,
+        activated,
         narrow: &mut narrow[..input.len()],
     };
     block.after_attention(output, buffers, input, &kept.attended);

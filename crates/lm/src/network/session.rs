@@ -50,8 +50,7 @@ impl<'a> Session<'a> {
     /// Numbers that reading so many tokens at once takes besides.
     pub fn reading_numbers(config: &Config, tokens: usize) -> u64 {
         let rows = tokens.min(ROWS_AT_ONCE);
-        let mlp = config.expanded_width() + config.inner_width;
-        let row = 4 * config.width + 2 + 2 * config.query_width() + mlp;
+        let row = 3 * config.width + 2 + 2 * config.query_width() + config.expanded_width();
         rows as u64 * (row as u64 + HeadInputs::numbers(config) + Scratch::numbers(config))
             + (config.vocabulary + 2 * config.width) as u64
     }
@@ -106,16 +105,19 @@ impl<'a> Session<'a> {
             places: &self.model.layout().blocks[index],
             turns: self.turns.as_ref(),
         };
-        block.before_attention(
-            &mut buffers.scratch.projected,
-            &mut buffers.normed,
-            &mut buffers.scales,
-            &buffers.stream,
-        );
+        let Scratch {
+            projected, normed, ..
+        } = &mut buffers.scratch;
+        block.before_attention(projected, normed, &mut buffers.scales, &buffers.stream);
         let (first, cache) = (self.position, &mut self.cache[index]);
         remember(&block, cache, self.capacity, first, rows, buffers);
         let (queries, [keys, values]) = (&buffers.queries, cache);
-        let narrow = &mut buffers.scratch.narrow;
+        let Scratch {
+            narrow,
+            normed,
+            activated,
+            ..
+        } = &mut buffers.scratch;
         let found = &mut narrow[..queries.len()];
         let size = HeadSize::new(config, rows, self.capacity);
         attend_all(found, [queries, keys, values], KeyOrder::ByNumber, size, first);
@@ -124,9 +126,9 @@ impl<'a> Session<'a> {
         let after = AfterAttention {
             middle: &mut buffers.middle,
             scales_2: &mut buffers.scales,
-            normed_2: &mut buffers.normed,
+            normed,
             sums: &mut buffers.sums,
-            activated: &mut buffers.activated,
+            activated,
             narrow: &mut narrow[..input.len()],
         };
         block.after_attention(&mut buffers.output, after, input, attended);
@@ -147,7 +149,9 @@ fn remember(
     let Buffers {
         queries,
         head_inputs,
-        scratch: Scratch { projected, narrow },
+        scratch: Scratch {
+            projected, narrow, ..
+        },
         ..
     } = buffers;
     let (config, shape) = (block.config, one_sequence(rows));
@@ -183,14 +187,12 @@ fn one_sequence(length: usize) -> Shape {
 struct Buffers {
     stream: Vec<f32>,
     output: Vec<f32>,
-    normed: Vec<f32>,
     scales: Vec<RowScale>,
     head_inputs: Option<[HeadInputs; 2]>,
     queries: Vec<f32>,
     attended: Vec<f32>,
     middle: Vec<f32>,
     sums: Vec<f32>,
-    activated: Vec<f32>,
     scratch: Scratch,
 }
 
@@ -200,14 +202,12 @@ impl Buffers {
         Self {
             stream: row(config.width),
             output: row(config.width),
-            normed: row(config.width),
             scales: vec![[0.0; 2]; rows],
             head_inputs: HeadInputs::pair(config, rows),
             queries: row(config.query_width()),
             attended: row(config.query_width()),
             middle: row(config.width),
             sums: row(config.expanded_width()),
-            activated: row(config.inner_width),
             scratch: Scratch::new(config, rows),
         }
     }
@@ -236,14 +236,14 @@ mod tests {
             let rows = [
                 &made.stream,
                 &made.output,
-                &made.normed,
                 &made.queries,
                 &made.attended,
                 &made.middle,
                 &made.sums,
-                &made.activated,
                 &made.scratch.projected,
                 &made.scratch.narrow,
+                &made.scratch.normed,
+                &made.scratch.activated,
             ];
             let rows: usize = rows.into_iter().map(Vec::len).sum();
             let logits = config.vocabulary + 2 * config.width;

@@ -86,7 +86,7 @@ impl Case {
                 layout,
                 weights,
                 &self.tokens,
-                &activations,
+                &mut activations,
                 &mut gradients,
                 &mut buffers,
             );

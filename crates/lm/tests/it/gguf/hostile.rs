@@ -37,6 +37,36 @@ fn a_file_cut_anywhere_is_refused() {
     assert!(use_all(&bytes).is_empty());
 }
 
+#[test]
+fn sizes_that_no_model_has_are_refused_by_the_files_own_keys() {
+    for (key, value, said) in [
+        ("attention.head_count_kv", 0_u32, "is 0"),
+        (
+            "attention.head_count_kv",
+            3,
+            "does not divide `llama.attention.head_count`",
+        ),
+        ("context_length", u32::MAX, "is 4294967295"),
+        ("feed_forward_length", 0, "is 0"),
+    ] {
+        let key = format!("llama.{key}");
+        let mut bytes = bytes("llama_tiny.gguf");
+        let place = bytes
+            .windows(key.len())
+            .position(|window| window == key.as_bytes())
+            .unwrap();
+        // The key is followed by the number of its type.
+        let place = place + key.len() + 4;
+        bytes[place..place + 4].copy_from_slice(&value.to_le_bytes());
+        let error = posthuman_lm::import_gguf_model(&bytes).unwrap_err();
+        assert!(
+            matches!(&error, Error::GgufKey { key: named, .. } if *named == key),
+            "{error}"
+        );
+        assert!(error.to_string().contains(said), "{error}");
+    }
+}
+
 fn names_something(error: &Error) -> bool {
     match error {
         Error::Gguf { problem } => !problem.is_empty(),
