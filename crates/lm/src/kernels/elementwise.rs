@@ -18,7 +18,7 @@ pub(crate) fn add_bias_gelu(sums: &mut [f32], activated: &mut [f32], bias: Optio
     sums.par_chunks_mut(piece)
         .zip(activated.par_chunks_mut(piece))
         .for_each(|(sums, activated)| {
-            vectorise(|| {
+            vectorise!({
                 let Some(bias) = bias else {
                     for (sum, active) in sums.iter().zip(activated) {
                         *active = math::gelu(*sum);
@@ -44,7 +44,7 @@ pub(crate) fn gelu_backward(gradient: &mut [f32], sums: &[f32]) {
         .par_chunks_mut(PIECE)
         .zip(sums.par_chunks(PIECE))
         .for_each(|(gradient, sums)| {
-            vectorise(|| {
+            vectorise!({
                 for (gradient, &sum) in gradient.iter_mut().zip(sums) {
                     *gradient *= math::gelu_slope(sum);
                 }
@@ -59,7 +59,7 @@ pub(crate) fn add_residual(output: &mut [f32], residual: &[f32], sums: &[f32], b
     let rows = output.par_chunks_mut(piece).zip(residual.par_chunks(piece));
     rows.zip(sums.par_chunks(piece))
         .for_each(|((output, residual), sums)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = output.chunks_exact_mut(width).zip(residual.chunks_exact(width));
                 for ((output, residual), sums) in rows.zip(sums.chunks_exact(width)) {
                     for (((y, x), sum), bias) in output.iter_mut().zip(residual).zip(sums).zip(bias) {
@@ -112,7 +112,7 @@ pub(crate) fn adam(
         .zip(second.par_chunks_mut(PIECE))
         .zip(gradients.par_chunks(PIECE))
         .for_each(|(((parameters, first), second), gradients)| {
-            vectorise(|| {
+            vectorise!({
                 for (((p, m), v), g) in parameters.iter_mut().zip(first).zip(second).zip(gradients) {
                     let gradient = g * step.gradient_scale;
                     *m = step.beta1 * *m + (1.0 - step.beta1) * gradient;

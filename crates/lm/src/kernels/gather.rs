@@ -27,7 +27,7 @@ pub(crate) fn add(output: &mut [f32], residual: &[f32], sums: &[f32]) {
         .zip(residual.par_chunks(PIECE))
         .zip(sums.par_chunks(PIECE))
         .for_each(|((output, residual), sums)| {
-            vectorise(|| {
+            vectorise!({
                 for ((y, x), sum) in output.iter_mut().zip(residual).zip(sums) {
                     *y = x + sum;
                 }

@@ -19,9 +19,13 @@ pub(crate) struct Score {
 pub(crate) fn score(logits: &[f32], vocabulary: usize, targets: &[u32], scores: &mut [Score]) {
     let rows = logits.par_chunks_exact(vocabulary).zip(targets).zip(scores);
     rows.for_each(|((logits, &target), score)| {
-        *score = vectorise(|| {
+        *score = vectorise!({
             let largest = maximum(logits);
-            let total = sum(logits, |logit| math::exp(logit - largest));
+            let total = sum(
+                logits,
+                #[inline(always)]
+                |logit| math::exp(logit - largest),
+            );
             row_score(logits, target as usize, largest, total)
         });
     });
@@ -38,14 +42,18 @@ pub(crate) fn score_backward(
     let rows = logits.par_chunks_exact_mut(vocabulary).zip(targets).zip(scores);
     rows.for_each(|((logits, &target), score)| {
         let target = target as usize;
-        *score = vectorise(|| {
+        *score = vectorise!({
             let largest = maximum(logits);
             let before = logits[target];
             let first = logits[..target].iter().all(|&logit| logit < largest);
             for logit in logits.iter_mut() {
                 *logit = math::exp(*logit - largest);
             }
-            let total = sum(logits, |power| power);
+            let total = sum(
+                logits,
+                #[inline(always)]
+                |power| power,
+            );
             let factor = scale / total;
             for power in logits.iter_mut() {
                 *power *= factor;

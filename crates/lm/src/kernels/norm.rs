@@ -26,7 +26,7 @@ pub(crate) fn layer_norm(
         .zip(input.par_chunks(ROWS * width));
     rows.zip(scales.par_chunks_mut(ROWS))
         .for_each(|((output, input), scales)| {
-            vectorise(|| {
+            vectorise!({
                 for ((output, input), scale) in output
                     .chunks_exact_mut(width)
                     .zip(input.chunks_exact(width))
@@ -57,7 +57,7 @@ pub(crate) fn layer_norm_backward(
     rows.zip(input.par_chunks(ROWS * width))
         .zip(scales.par_chunks(ROWS))
         .for_each(|(((gradient, output_gradient), input), scales)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = gradient
                     .chunks_exact_mut(width)
                     .zip(output_gradient.chunks_exact(width));

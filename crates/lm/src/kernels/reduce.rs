@@ -88,7 +88,7 @@ pub(crate) fn add_column_sums(
         .par_chunks_mut(STRIP)
         .enumerate()
         .for_each(|(strip, totals)| {
-            vectorise(|| {
+            vectorise!({
                 for start in (0..rows).step_by(K_BLOCK) {
                     let mut sums = [0.0; STRIP];
                     let sums = &mut sums[..totals.len()];
@@ -108,7 +108,7 @@ pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
     let pieces: Vec<f64> = values
         .par_chunks(PIECE)
         .map(|piece| {
-            vectorise(|| {
+            vectorise!({
                 let mut lanes = [0.0_f64; LANES];
                 for chunk in piece.chunks(LANES) {
                     for (lane, &value) in lanes.iter_mut().zip(chunk) {

@@ -31,7 +31,7 @@ pub(crate) fn rms_norm(
     pieces
         .zip(scales.par_chunks_mut(rows))
         .for_each(|((output, input), scales)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = output.chunks_exact_mut(width).zip(input.chunks_exact(width));
                 for ((output, input), scale) in rows.zip(scales) {
                     let inverse = 1.0 / (sum(input, |x| x * x) / width as f32 + epsilon).sqrt();
@@ -61,7 +61,7 @@ pub(crate) fn rms_norm_backward(
     pieces
         .zip(scales.par_chunks(rows))
         .for_each(|(((gradient, upper), input), scales)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = gradient
                     .chunks_exact_mut(width)
                     .zip(upper.chunks_exact(width))
@@ -91,7 +91,7 @@ pub(crate) fn rms_norm_backward_in_place(
     pieces
         .zip(scales.par_chunks(rows))
         .for_each(|((gradient, input), scales)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = gradient.chunks_exact_mut(width).zip(input.chunks_exact(width));
                 for ((gradient, input), &[_, inverse]) in rows.zip(scales) {
                     let mean = mean_of_product(gradient, weight, input, inverse);

@@ -64,7 +64,7 @@ pub(crate) fn rotate(heads: &mut [f32], turns: &Turns, length: usize, first: usi
         .par_chunks_mut(head)
         .with_min_len((PIECE / head).max(1))
         .for_each(|rows| {
-            vectorise(|| {
+            vectorise!({
                 let angles = cosines.chunks_exact(half).zip(sines.chunks_exact(half));
                 for (row, (cosines, sines)) in rows.chunks_exact_mut(2 * half).zip(angles) {
                     let (one, other) = row.split_at_mut(half);

@@ -7,7 +7,7 @@ use super::reduce::{maximum, sum, sum_pairs};
 /// Turns scores into probabilities in place: row r of `[rows, columns]` sees the first `first + r + 1` columns; what
 /// it does not see becomes 0. `scale` multiplies the scores.
 pub(crate) fn causal_softmax(scores: &mut [f32], columns: usize, first: usize, scale: f32) {
-    vectorise(|| {
+    vectorise!({
         for (row, scores) in scores.chunks_exact_mut(columns).enumerate() {
             let (seen, hidden) = scores.split_at_mut(first + row + 1);
             let largest = maximum(seen);
@@ -26,7 +26,7 @@ pub(crate) fn causal_softmax(scores: &mut [f32], columns: usize, first: usize, s
 /// Turns the gradients of probabilities into those of the unscaled scores, in place, row by row:
 /// p ⊙ (dp − Σ p·dp) × scale. Hidden columns have p = 0 and get 0.
 pub(crate) fn softmax_backward(gradients: &mut [f32], probabilities: &[f32], columns: usize, scale: f32) {
-    vectorise(|| {
+    vectorise!({
         for (gradients, probabilities) in gradients
             .chunks_exact_mut(columns)
             .zip(probabilities.chunks_exact(columns))

@@ -19,7 +19,7 @@ pub(crate) fn add_bias_swiglu(sums: &mut [f32], activated: &mut [f32], bias: Opt
     sums.par_chunks_mut(2 * rows * width)
         .zip(activated.par_chunks_mut(rows * width))
         .for_each(|(sums, activated)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = sums
                     .chunks_exact_mut(2 * width)
                     .zip(activated.chunks_exact_mut(width));
@@ -46,7 +46,7 @@ pub(crate) fn swiglu_backward(gradient: &mut [f32], output_gradient: &[f32], sum
         .zip(output_gradient.par_chunks(rows * width))
         .zip(sums.par_chunks(2 * rows * width))
         .for_each(|((gradient, upper), sums)| {
-            vectorise(|| {
+            vectorise!({
                 let rows = gradient
                     .chunks_exact_mut(2 * width)
                     .zip(upper.chunks_exact(width))

@@ -53,7 +53,7 @@ impl Square {
             }
             return;
         }
-        let pairs = vectorise(|| self.pairs(values, step));
+        let pairs = vectorise!(self.pairs(values, step));
         for (index, row) in panel.chunks_mut(stride).take(SIDE).enumerate() {
             for (column, place) in row.iter_mut().take(columns).enumerate() {
                 *place = if self.from == self.order {

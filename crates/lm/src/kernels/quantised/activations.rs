@@ -59,7 +59,7 @@ impl Activations {
         pieces
             .zip(values.par_chunks(piece))
             .for_each(|((levels, scales), values)| {
-                vectorise(|| {
+                vectorise!({
                     let groups = levels
                         .as_chunks_mut::<GROUP>()
                         .0
