@@ -1,5 +1,6 @@
 //! Copies of parts of matrices in the order in which a tile reads them.
 
+use super::super::instructions::vectorise;
 use super::super::memory::prefetch;
 use super::super::number::Number;
 use super::turn::{SIDE, turned};
@@ -37,13 +38,13 @@ impl<N: Number> Pack for Lanes<'_, N> {
         let depth = panels.len() / count.next_multiple_of(width);
         let values = &self.values[first * self.lane_stride + start * self.depth_stride..];
         if self.lane_stride == 1 {
-            match width {
+            vectorise!(match width {
                 32 => copy_rows::<32, N>(panels, values, count, depth, self.depth_stride),
                 16 => copy_rows::<16, N>(panels, values, count, depth, self.depth_stride),
                 14 => copy_rows::<14, N>(panels, values, count, depth, self.depth_stride),
                 6 => copy_rows::<6, N>(panels, values, count, depth, self.depth_stride),
                 _ => copy_rows::<4, N>(panels, values, count, depth, self.depth_stride),
-            }
+            });
             return;
         }
         for (index, panel) in panels.chunks_exact_mut(width * depth).enumerate() {
@@ -94,6 +95,7 @@ impl<N: Number> Lanes<'_, N> {
 
 /// Copies `depth` rows of `count` numbers, `WIDTH` to a panel: one row after the other, since it is the rows that lie
 /// far apart. A length known when it is compiled needs no call for each piece.
+#[inline(always)]
 fn copy_rows<const WIDTH: usize, N: Number>(
     panels: &mut [f32],
     values: &[N],
@@ -113,7 +115,9 @@ fn copy_rows<const WIDTH: usize, N: Number>(
         for (panel, piece) in pieces.iter().enumerate() {
             let place = panels[(panel * depth + index) * WIDTH..].first_chunk_mut::<WIDTH>();
             if let Some(place) = place {
-                *place = piece.map(N::widen);
+                for (place, number) in place.iter_mut().zip(piece) {
+                    *place = number.widen();
+                }
             }
         }
         if !rest.is_empty() {
