@@ -6,7 +6,8 @@
 //!    the threads or the sizes of caches, so one row alone gives the bits of that row among many.
 //! 2. **Sums along a row** use [`LANES`] virtual lanes: element j goes to lane j mod LANES, lanes are folded in halves.
 //! 3. **Sums over rows** follow rule 1's order: in blocks of [`K_BLOCK`] rows, block sums added in order.
-//! 4. **Work is split** by fixed sizes, and what is summed across pieces is summed in the order of the pieces.
+//! 4. **Work is split** in any way where no sum goes across pieces; where one does, by fixed sizes, and it is summed in the
+//!    order of the pieces.
 //! 5. **exp** is our own polynomial ([`math::exp`]), made of separate multiplications and additions; everything else
 //!    is IEEE arithmetic, or `libm` where speed does not matter. No platform function is called.
 //!    Cosines and sines are `libm`'s in f64, rounded once, and kept in tables ([`rotary::Turns`]).
@@ -36,6 +37,7 @@ pub(crate) mod rms_norm;
 pub(crate) mod rotary;
 pub(crate) mod softmax;
 pub(crate) mod swiglu;
+mod tasks;
 
 pub(crate) use matmul::{Matrix, Start, Work, multiply};
 pub(crate) use reduce::LANES;

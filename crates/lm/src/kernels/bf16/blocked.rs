@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use super::super::matmul::Target;
 use super::super::memory::room;
 use super::super::number::Number;
+use super::super::tasks::{self, hand_out};
 use super::panels::{Lanes, Layout, Pack, pairs};
 use super::squares::PAIRS;
 use super::tiles::{Corner, Tile};
@@ -23,6 +24,9 @@ const LANES_SHARED: usize = 8 * LANES_COPIED;
 const LANES_COPIED: usize = 224;
 /// Numbers of the other side that one task takes: they fill half of the second cache.
 const NUMBERS_IN_TASK: usize = 448 * 1024;
+/// Fewest lanes of the other side that one task takes, up to whole panels: with much fewer, the shared side would be wanted
+/// faster than the caches give it.
+const LEAST_IN_TASK: usize = 48;
 /// Columns that a task does before the next ones, where `b` is shared.
 const COLUMNS_AT_ONCE: usize = 128;
 
@@ -109,7 +113,8 @@ impl Product<'_> {
         for first in (0..self.shared.count()).step_by(LANES_SHARED) {
             let shared = first..self.shared.count().min(first + LANES_SHARED);
             let packed = self.share(panels, &shared, range);
-            self.each(range.len(), &|own| {
+            let lanes = self.lanes_in_task(range.len());
+            hand_out(self.work, self.own.count(), lanes, |own| {
                 let (rows, columns) = if self.by_rows {
                     (shared.clone(), own)
                 } else {
@@ -137,20 +142,13 @@ impl Product<'_> {
         panels
     }
 
-    /// Splits the lanes that are not shared into tasks, equally many and equally large for all threads.
-    fn each(&self, depth: usize, task: &(dyn Fn(Range<usize>) + Sync)) {
-        let (count, width) = (self.own.count(), self.own.layout().width);
-        let most = (NUMBERS_IN_TASK / depth.next_multiple_of(STEP)).next_multiple_of(width);
-        let least = match self.work {
-            Work::Alone => 1,
-            Work::Shared => 2 * rayon::current_num_threads(),
-        };
-        let tasks = count.div_ceil(most).next_multiple_of(least);
-        let size = count.div_ceil(tasks).next_multiple_of(width);
-        let task = |index: usize| task(index * size..count.min((index + 1) * size));
-        match self.work {
-            Work::Alone => (0..count.div_ceil(size)).for_each(task),
-            Work::Shared => (0..count.div_ceil(size)).into_par_iter().for_each(task),
+    /// How many of the lanes that are not shared a task takes.
+    fn lanes_in_task(&self, depth: usize) -> tasks::Lanes {
+        let least = LEAST_IN_TASK.next_multiple_of(self.own.layout().width);
+        let most = NUMBERS_IN_TASK / depth.next_multiple_of(STEP);
+        tasks::Lanes {
+            least,
+            most: most.next_multiple_of(least),
         }
     }
 

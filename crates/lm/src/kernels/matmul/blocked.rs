@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::super::K_BLOCK;
 use super::super::memory::room;
 use super::super::number::Number;
+use super::super::tasks::{self, hand_out};
 use super::matrix::Matrix;
 use super::panels::Pack;
 use super::tiles::{Corner, Tile};
@@ -21,9 +22,12 @@ use super::{Start, Work};
 const DEPTH_PACKED: usize = 8 * K_BLOCK;
 /// Rows of `a` or columns of `b` whose panels all tasks share; a multiple of every tile's rows and columns.
 const LANES_SHARED: usize = 1344;
-/// Columns of one task, where `a` is shared, and rows, where `b` is; multiples of every tile's columns or rows.
+/// Most columns of one task, where `a` is shared, and rows, where `b` is; multiples of every tile's columns or rows.
 const COLUMNS_IN_TASK: usize = 128;
 const ROWS_IN_TASK: usize = 168;
+
+/// Panels of the shared side that one task makes: together they read memory in longer pieces.
+const PANELS_TOGETHER: usize = 8;
 
 thread_local! {
     /// Panels that all tasks of a product share, kept from one product to the next. A product that runs inside
@@ -139,10 +143,14 @@ impl Product<'_> {
                 range,
                 self.work,
             );
-            self.each(own.count(), most, own_width, |own_first, own_count| {
+            let lanes = tasks::Lanes {
+                least: own_width,
+                most,
+            };
+            hand_out(self.work, own.count(), lanes, |own| {
                 let area = match side {
-                    Side::Rows => Area::new(first, count, own_first, own_count, keep),
-                    Side::Columns => Area::new(own_first, own_count, first, count, keep),
+                    Side::Rows => Area::new(first, count, own.start, own.len(), keep),
+                    Side::Columns => Area::new(own.start, own.len(), first, count, keep),
                 };
                 self.task(side, &area, &packed, range);
             });
@@ -174,26 +182,6 @@ impl Product<'_> {
             }
         }
         OWN.set((panels, sums));
-    }
-
-    /// Splits `count` lanes into tasks of at most `most`, a multiple of `width`: fewer where there are many threads.
-    fn each(&self, count: usize, most: usize, width: usize, task: impl Fn(usize, usize) + Sync) {
-        match self.work {
-            Work::Alone => {
-                for first in (0..count).step_by(most) {
-                    task(first, most.min(count - first));
-                }
-            }
-            Work::Shared => {
-                let wanted = count
-                    .div_ceil(3 * rayon::current_num_threads())
-                    .next_multiple_of(width);
-                let size = wanted.min(most);
-                (0..count.div_ceil(size)).into_par_iter().for_each(|index| {
-                    task(index * size, size.min(count - index * size));
-                });
-            }
-        }
     }
 
     /// All tiles of an area over one block of k. A panel of `b` stays in the nearest cache while those of `a` pass by.
@@ -267,22 +255,15 @@ impl<'a> Packed<'a> {
         let mut blocks: Vec<&mut [f32]> = panels.chunks_mut(lanes * K_BLOCK).collect();
         let pack = |(block, panels): (usize, &mut &mut [f32])| {
             let (first, depth) = (range.start + block * K_BLOCK, panels.len() / lanes);
-            let pack = |(index, panel): (usize, &mut [f32])| {
-                let lane = index * width;
-                source.pack(
-                    panel,
-                    which.start + lane,
-                    width.min(which.len() - lane),
-                    width,
-                    first,
-                );
+            let pack = |(index, panels): (usize, &mut [f32])| {
+                let lane = index * PANELS_TOGETHER * width;
+                let count = (PANELS_TOGETHER * width).min(which.len() - lane);
+                source.pack(panels, which.start + lane, count, width, first);
             };
+            let together = PANELS_TOGETHER * width * depth;
             match work {
-                Work::Shared => panels
-                    .par_chunks_exact_mut(width * depth)
-                    .enumerate()
-                    .for_each(pack),
-                Work::Alone => panels.chunks_exact_mut(width * depth).enumerate().for_each(pack),
+                Work::Shared => panels.par_chunks_mut(together).enumerate().for_each(pack),
+                Work::Alone => panels.chunks_mut(together).enumerate().for_each(pack),
             }
         };
         match work {

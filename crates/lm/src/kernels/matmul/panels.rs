@@ -3,7 +3,7 @@
 use super::super::instructions::vectorise;
 use super::super::memory::prefetch;
 use super::super::number::Number;
-use super::turn::{SIDE, turned};
+use super::turn::{SIDE, turn_into};
 
 /// Rows that are fetched ahead of the one that is copied.
 const ROWS_AHEAD: usize = 8;
@@ -67,21 +67,11 @@ impl<N: Number> Lanes<'_, N> {
             0
         };
         for first in (0..lanes).step_by(SIDE) {
-            let count = SIDE.min(lanes - first);
+            let (count, stored) = (SIDE.min(lanes - first), SIDE.min(width - first));
             let values = &values[first * self.lane_stride..];
             for done in (0..turning).step_by(SIDE) {
-                let square = turned(&values[done..], self.lane_stride, count);
-                let panel = &mut panel[done * width + first..];
-                match count {
-                    16 => place::<16>(panel, width, &square),
-                    14 => place::<14>(panel, width, &square),
-                    6 if width == 6 => place_six(panel, &square),
-                    _ => {
-                        for (index, row) in square.iter().enumerate() {
-                            panel[index * width..][..count].copy_from_slice(&row[..count]);
-                        }
-                    }
-                }
+                let (panel, values) = (&mut panel[done * width + first..], &values[done..]);
+                turn_into(panel, width, stored, values, self.lane_stride, count);
             }
             for index in turning..depth {
                 for lane in 0..count {
@@ -127,28 +117,6 @@ fn copy_rows<const WIDTH: usize, N: Number>(
                 .iter_mut()
                 .zip(rest)
                 .for_each(|(place, value)| *place = value.widen());
-        }
-    }
-}
-
-/// The first six numbers of the rows of a square, side by side: eight at a time, of which the next row overwrites two.
-fn place_six(panel: &mut [f32], square: &[[f32; SIDE]; SIDE]) {
-    let [rows @ .., last] = square;
-    for (index, row) in rows.iter().enumerate() {
-        let place = panel[index * 6..].first_chunk_mut::<8>();
-        if let (Some(place), Some(row)) = (place, row.first_chunk::<8>()) {
-            *place = *row;
-        }
-    }
-    panel[rows.len() * 6..][..6].copy_from_slice(&last[..6]);
-}
-
-/// The first `LANES` numbers of the rows of a square, a panel's width apart.
-fn place<const LANES: usize>(panel: &mut [f32], width: usize, square: &[[f32; SIDE]; SIDE]) {
-    for (index, row) in square.iter().enumerate() {
-        let place = panel[index * width..].first_chunk_mut::<LANES>();
-        if let (Some(place), Some(row)) = (place, row.first_chunk::<LANES>()) {
-            *place = *row;
         }
     }
 }

@@ -8,38 +8,54 @@ use super::turn_eight;
 /// Rows and columns of the square.
 pub(super) const SIDE: usize = 16;
 
-/// The square whose row r < `count` begins at `values[r × stride]` and whose other rows are zeros, turned: row k of
-/// the result holds element k of every row.
+/// Turns a square straight into a panel: for k < 16, number k of the row that begins at `values[r × stride]` becomes
+/// `panel[k × width + r]`, for each r < `lanes`. Only `count` rows are read, the others are zeros.
 ///
-/// Numbers are moved, never computed with. Panics where there are more than 16 rows or the last one is cut off.
+/// Numbers are moved, never computed with. Panics where there are more than 16 rows, or the last one or the panel is cut
+/// off.
 #[inline]
-pub(super) fn turned<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
+pub(super) fn turn_into<N: Number>(
+    panel: &mut [f32],
+    width: usize,
+    lanes: usize,
+    values: &[N],
+    stride: usize,
+    count: usize,
+) {
     assert!(
-        (1..=SIDE).contains(&count) && values.len() >= (count - 1) * stride + SIDE,
-        "{count} rows of {SIDE} over {} numbers, {stride} from row to row",
-        values.len()
+        (1..=lanes).contains(&count)
+            && lanes <= SIDE.min(width)
+            && values.len() >= (count - 1) * stride + SIDE
+            && panel.len() >= (SIDE - 1) * width + lanes,
+        "{count} rows of {SIDE} over {} numbers, {stride} from row to row, into {lanes} of {width} lanes over {}",
+        values.len(),
+        panel.len()
     );
     #[cfg(target_arch = "x86_64")]
     match InstructionSet::current() {
         InstructionSet::Avx512 => {
-            // SAFETY: this machine has AVX-512, and the rows were just checked to lie inside `values`.
+            // SAFETY: this machine has AVX-512, and rows and panel were just checked.
             #[allow(unsafe_code)]
-            return unsafe { turned_avx512(values, stride, count) };
+            return unsafe { turn_into_avx512(panel, width, lanes, values, stride, count) };
         }
-        InstructionSet::Avx2 => {
-            // SAFETY: this machine has AVX2 and F16C, and the rows were just checked to lie inside `values`.
+        InstructionSet::Avx2
+            if lanes == SIDE || (lanes, width) == (turn_eight::NARROW, turn_eight::NARROW) =>
+        {
+            // SAFETY: this machine has AVX2 and F16C, and rows and panel were just checked.
             #[allow(unsafe_code)]
-            return unsafe { turn_eight::turned(values, stride, count) };
+            return unsafe { turn_eight::turn_into(panel, width, values, stride, count) };
         }
-        InstructionSet::Portable => {}
+        InstructionSet::Avx2 | InstructionSet::Portable => {}
     }
-    let mut square = [[0.0; SIDE]; SIDE];
-    for (column, values) in values.chunks(stride).take(count).enumerate() {
-        for (row, &value) in square.iter_mut().zip(values) {
-            row[column] = value.widen();
+    for (k, places) in panel.chunks_mut(width).take(SIDE).enumerate() {
+        for (lane, place) in places[..lanes].iter_mut().enumerate() {
+            *place = if lane < count {
+                values[lane * stride + k].widen()
+            } else {
+                0.0
+            };
         }
     }
-    square
 }
 
 /// Adds to chain c, for k = 0, 1, …, `factors[k]` × element k of the row that begins at `values[c × stride]`, each
@@ -74,9 +90,9 @@ pub(super) fn add_turned<N: Number>(
         InstructionSet::Portable => {}
     }
     for (index, factors) in factors.iter().enumerate() {
-        for (&factor, row) in factors.iter().zip(&turned(&values[index * SIDE..], stride, SIDE)) {
-            for (chain, &value) in chains.iter_mut().zip(row) {
-                *chain = factor.mul_add(value, *chain);
+        for (chain, values) in chains.iter_mut().zip(values.chunks(stride)) {
+            for (&factor, value) in factors.iter().zip(&values[index * SIDE..]) {
+                *chain = factor.mul_add(value.widen(), *chain);
             }
         }
     }
@@ -109,23 +125,29 @@ unsafe fn add_turned_avx512<N: Number>(
     unsafe { _mm512_storeu_ps(chains.as_mut_ptr(), chain) };
 }
 
-/// Pairs, fours and whole quarters of registers change places: 64 shuffles for 256 numbers.
+/// As [`turn_into`].
 ///
 /// # Safety
-/// The machine has AVX-512 F and `values` holds all of the `count` rows.
+/// The machine has AVX-512 F, `values` holds all of the `count` rows and the panel `lanes` of each of 16.
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx512f")]
-unsafe fn turned_avx512<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
+unsafe fn turn_into_avx512<N: Number>(
+    panel: &mut [f32],
+    width: usize,
+    lanes: usize,
+    values: &[N],
+    stride: usize,
+    count: usize,
+) {
     use std::arch::x86_64::*;
     // SAFETY: as the caller says.
     let rows = turn_registers(unsafe { load_rows(values, stride, count) });
-    let mut square = [[0.0; SIDE]; SIDE];
-    for (place, row) in square.iter_mut().zip(rows) {
-        // SAFETY: the store fills the array `place`.
-        unsafe { _mm512_storeu_ps(place.as_mut_ptr(), row) };
+    let stored = u16::MAX >> (SIDE - lanes);
+    for (k, row) in rows.into_iter().enumerate() {
+        // SAFETY: as the caller says; nothing is stored outside of the mask.
+        unsafe { _mm512_mask_storeu_ps(panel.as_mut_ptr().add(k * width), stored, row) };
     }
-    square
 }
 
 /// `count` rows of 16 numbers, and zeros for the others.
@@ -153,7 +175,7 @@ unsafe fn load_rows<N: Number>(
     rows
 }
 
-/// The same between registers.
+/// A square turned between registers: pairs, fours and whole quarters change places, 64 shuffles for 256 numbers.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 #[inline]
@@ -205,17 +227,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_finds_its_place() {
+    fn every_number_finds_its_place_and_nothing_else_changes() {
         let stride = 19;
         let values = reference::numbers(SIDE * stride, 1);
         with_each(|_| {
-            for count in [1, 7, SIDE] {
-                let square = turned(&values[..(count - 1) * stride + SIDE], stride, count);
-                for (row, numbers) in square.iter().enumerate() {
-                    for (column, &number) in numbers.iter().enumerate().take(count) {
-                        assert_eq!(number, values[column * stride + row], "({row}, {column})");
+            for (width, lanes) in [(4, 4), (6, 6), (14, 14), (16, 16), (32, 16)] {
+                for count in 1..=lanes {
+                    let mut panel = vec![7.0; (SIDE - 1) * width + lanes];
+                    let rows = &values[..(count - 1) * stride + SIDE];
+                    turn_into(&mut panel, width, lanes, rows, stride, count);
+                    for (index, &number) in panel.iter().enumerate() {
+                        let expected = match (index / width, index % width) {
+                            (k, lane) if lane < count => values[lane * stride + k],
+                            (_, lane) if lane < lanes => 0.0,
+                            _ => 7.0,
+                        };
+                        assert_eq!(number, expected, "{count} of {lanes} of {width}, {index}");
                     }
-                    assert!(numbers[count..].iter().all(|&number| number == 0.0));
                 }
             }
         });

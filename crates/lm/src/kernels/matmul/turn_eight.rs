@@ -2,44 +2,92 @@
 
 use std::arch::x86_64::*;
 
+use super::super::memory::prefetch;
 use super::super::number::{Number, TurnStep};
 use super::turn::SIDE;
 
 /// Numbers of a register.
 const EIGHT: usize = 8;
 
-/// As [`turned`](super::turn::turned).
+/// Lanes of a panel that is narrower than a register.
+pub(super) const NARROW: usize = 6;
+
+/// As [`turn_into`](super::turn::turn_into), for panels of 16 lanes or more, of which 16 are stored, and of
+/// [`NARROW`] lanes.
 ///
 /// # Safety
-/// The machine has AVX2, FMA and F16C, and `values` holds all of the `count` rows.
+/// The machine has AVX2, FMA and F16C, `values` holds all of the `count` rows and the panel the lanes of 16 rows.
 #[allow(unsafe_code)]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(super) unsafe fn turned<N: Number>(values: &[N], stride: usize, count: usize) -> [[f32; SIDE]; SIDE] {
-    let mut square = [[0.0; SIDE]; SIDE];
-    for first in (0..count).step_by(EIGHT) {
-        let place = values.as_ptr().wrapping_add(first * stride);
-        let mut store = Store {
-            square: &mut square,
-            first,
-        };
-        // SAFETY: as the caller says.
-        unsafe { N::turn(&mut store, place, stride, EIGHT.min(count - first)) };
+pub(super) unsafe fn turn_into<N: Number>(
+    panel: &mut [f32],
+    width: usize,
+    values: &[N],
+    stride: usize,
+    count: usize,
+) {
+    let place = values.as_ptr();
+    let panel = panel.as_mut_ptr();
+    let lanes = SIDE.min(width);
+    for lane in 0..lanes {
+        // The next rows at the same k are wanted soon, and no hardware guesses that.
+        prefetch(place.wrapping_add((lanes + lane) * stride));
     }
-    square
+    // SAFETY: as the caller says. How many rows there are is written out where it can be: then no load is behind a branch.
+    unsafe {
+        match (width, count) {
+            (NARROW, NARROW) => N::turn(&mut Narrow { panel }, place, stride, NARROW),
+            (NARROW, _) => N::turn(&mut Narrow { panel }, place, stride, count),
+            _ => {
+                let after = panel.wrapping_add(EIGHT);
+                N::turn(&mut Wide { panel, width }, place, stride, EIGHT.min(count));
+                let place = place.wrapping_add(EIGHT * stride);
+                N::turn(
+                    &mut Wide { panel: after, width },
+                    place,
+                    stride,
+                    count.saturating_sub(EIGHT),
+                );
+            }
+        }
+    }
 }
 
-struct Store<'a> {
-    square: &'a mut [[f32; SIDE]; SIDE],
-    first: usize,
+/// Stores each register in a row of a panel.
+struct Wide {
+    panel: *mut f32,
+    width: usize,
 }
 
-impl TurnStep for Store<'_> {
+impl TurnStep for Wide {
     #[allow(unsafe_code)]
     #[inline(always)]
     unsafe fn take(&mut self, k: usize, value: __m256) {
-        let place = &mut self.square[k][self.first..self.first + EIGHT];
-        // SAFETY: the store fills these eight numbers; the machine is as the caller says.
-        unsafe { _mm256_storeu_ps(place.as_mut_ptr(), value) };
+        // SAFETY: the panel has eight lanes in row `k`, and the machine is as [`turn_into`]'s caller says.
+        unsafe { _mm256_storeu_ps(self.panel.add(k * self.width), value) };
+    }
+}
+
+/// Stores six numbers of each register in rows of six: all eight, of which the next row overwrites two, but in the last.
+struct Narrow {
+    panel: *mut f32,
+}
+
+impl TurnStep for Narrow {
+    #[allow(unsafe_code)]
+    #[inline(always)]
+    unsafe fn take(&mut self, k: usize, value: __m256) {
+        let place = self.panel.wrapping_add(k * NARROW);
+        // SAFETY: the panel has 16 rows, which are given in order; the machine is as [`turn_into`]'s caller says.
+        unsafe {
+            if k < SIDE - 1 {
+                _mm256_storeu_ps(place, value);
+            } else {
+                _mm_storeu_ps(place, _mm256_castps256_ps128(value));
+                let last = _mm_castps_pd(_mm256_extractf128_ps::<1>(value));
+                _mm_storel_pd(place.add(4).cast(), last);
+            }
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Products of rows of activations with quantised matrices.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::LANES;
@@ -11,14 +13,13 @@ use super::portable;
 use crate::kernels::Work;
 use crate::kernels::instructions::InstructionSet;
 use crate::kernels::matmul::Target;
+use crate::kernels::tasks::{self, hand_out};
 use crate::tensor_type::TensorType;
 
 /// Rows of activations that go through a panel together.
 const ROWS: usize = 4;
 /// Multiplications below which a product is not worth several threads. They are awake: see `install_awake`.
 const WORTH_THREADS: usize = 1 << 15;
-/// Tasks for each thread, where there are many rows.
-const TASKS: usize = 4;
 
 /// Stores the products of all rows of activations with all rows of a matrix: number o of row i goes to column
 /// `column + o` of row i of `target` `[rows, stride]`.
@@ -50,25 +51,22 @@ pub(crate) fn multiply(
         run: run_of(matrix.kind()),
     };
     let panels = matrix.rows().div_ceil(LANES);
-    let tasks = tasks(rows, matrix, work);
-    if tasks == 1 {
-        return product.task(0, panels);
+    let work = match rows * matrix.rows() * matrix.columns() {
+        0..WORTH_THREADS => Work::Alone,
+        _ => work,
+    };
+    if rows == 1 && work == Work::Shared {
+        // A single row waits for memory, which gives long pieces fastest.
+        let size = panels.div_ceil(rayon::current_num_threads());
+        return (0..panels.div_ceil(size))
+            .into_par_iter()
+            .for_each(|index| product.task(index * size..panels.min((index + 1) * size)));
     }
-    let size = panels.div_ceil(tasks);
-    (0..panels.div_ceil(size))
-        .into_par_iter()
-        .for_each(|index| product.task(index * size, panels.min((index + 1) * size)));
-}
-
-/// How many tasks a product is worth.
-fn tasks(rows: usize, matrix: &QuantisedMatrix, work: Work) -> usize {
-    match work {
-        Work::Shared if rows * matrix.rows() * matrix.columns() >= WORTH_THREADS => {
-            // A single row waits for memory, which gives long pieces fastest.
-            rayon::current_num_threads() * if rows == 1 { 1 } else { TASKS }
-        }
-        _ => 1,
-    }
+    let some = tasks::Lanes {
+        least: 1,
+        most: panels,
+    };
+    hand_out(work, panels, some, |panels| product.task(panels));
 }
 
 struct Product<'a> {
@@ -87,9 +85,9 @@ type Store<'a> = &'a mut dyn FnMut(usize, &[f32; LANES]);
 type Run = fn(&[u8], &[Row<'_>], Store<'_>);
 
 impl Product<'_> {
-    fn task(&self, first: usize, end: usize) {
+    fn task(&self, panels: Range<usize>) {
         let rows = self.activations.rows();
-        for index in first..end {
+        for index in panels {
             let panel = self.matrix.panel(index);
             let lanes = LANES.min(self.matrix.rows() - index * LANES);
             for row in (0..rows).step_by(ROWS) {
