@@ -18,6 +18,7 @@ mod inputs;
 mod session;
 mod stop;
 mod train;
+mod upload;
 mod weights;
 
 use std::ffi::OsString;

@@ -15,7 +15,7 @@ use crate::layout::Layout;
 use crate::model::Model;
 use crate::tensor_file;
 use crate::tensor_type::TensorType;
-use crate::weights::{Stored, StoredBuilder};
+use crate::weights::StoredBuilder;
 
 /// The model of this shape in a safetensors file.
 ///
@@ -34,14 +34,14 @@ pub(crate) fn model_of(config: Config, source: &dyn TensorSource) -> Result<Mode
 
 /// The types that the tensors of a model of this shape would be held in.
 pub(crate) fn kinds_of(config: &Config, source: &dyn TensorSource) -> Result<Vec<TensorType>> {
-    stored_kinds(config, &Floats { source })
+    stored_kinds(config, &Floats { source }.described())
 }
 
 /// The same, of named tensors. Names and shapes are checked, values are not looked at.
-pub(crate) fn stored_kinds(config: &Config, tensors: &dyn NamedTensors) -> Result<Vec<TensorType>> {
-    let (layout, described) = (Layout::new(config), tensors.described());
-    let found = find(config.family, &layout, &described)?;
-    kinds(&layout, &described, &found.places)
+pub(crate) fn stored_kinds(config: &Config, described: &[Described<'_>]) -> Result<Vec<TensorType>> {
+    let layout = Layout::new(config);
+    let found = find(config.family, &layout, described)?;
+    kinds(&layout, described, &found.places)
 }
 
 /// What a source says of a tensor before its values are read.
@@ -51,9 +51,12 @@ pub(crate) struct Described<'a> {
     pub shape: &'a [usize],
     /// How its values are stored; of a type that no model can hold, what is wrong with it.
     pub kind: std::result::Result<TensorType, &'a str>,
+    /// Grows with its place in the file.
+    pub order: usize,
 }
 
-/// Named tensors, wherever they come from.
+/// Named tensors, wherever they come from. They are read once each and in the order of the file, so that it may pass by
+/// once.
 pub(crate) trait NamedTensors {
     /// All of them, always in the same order.
     fn described(&self) -> Vec<Described<'_>>;
@@ -71,47 +74,67 @@ pub(crate) trait NamedTensors {
 /// All names and shapes are checked before anything is allocated, so that a `config.json` alone takes no memory.
 pub(crate) fn assemble(config: Config, tensors: &dyn NamedTensors) -> Result<Model> {
     let (layout, described) = (Layout::new(&config), tensors.described());
-    let Found { places, head } = find(config.family, &layout, &described)?;
-    let kinds = kinds(&layout, &described, &places)?;
-    let model = if kinds.iter().all(|&kind| kind == TensorType::F32) {
-        let mut parameters = zeros(layout.total);
-        for (entry, &index) in layout.entries.iter().zip(&places) {
-            let values = &mut parameters[entry.range.clone()];
-            tensors.values(index, values)?;
-            check_finite(described[index].name, values)?;
-        }
-        Model::from_parameters(config, parameters)?
-    } else {
-        let stored = store(&layout, kinds, tensors, &places, &described)?;
-        Model::from_stored(config, layout, stored)
+    let found = find(config.family, &layout, &described)?;
+    let kinds = kinds(&layout, &described, &found.places)?;
+    let reading = Reading {
+        tensors,
+        described: &described,
+        order: found.order(&described),
     };
-    if let Some(index) = head {
-        let Described { name, kind, .. } = described[index];
-        kind.map_err(|problem| Error::tensor(name, problem))?;
-        check_head(tensors, index, &model)?;
-    }
+    let (model, head) = if kinds.iter().all(|&kind| kind == TensorType::F32) {
+        let mut parameters = zeros(layout.total);
+        let head = reading.each(|index, entry| {
+            let values = &mut parameters[layout.entries[entry].range.clone()];
+            reading.values(index, values)
+        })?;
+        (Model::from_parameters(config, parameters)?, head)
+    } else {
+        let mut builder = StoredBuilder::new(&layout, kinds)?;
+        let head = reading.each(|index, entry| {
+            let values = |target: &mut [f32]| reading.values(index, target);
+            let blocks = |output: usize, target: &mut [u8]| tensors.blocks(index, output, target);
+            builder.read(entry, described[index].name, values, blocks)
+        })?;
+        let stored = builder.finish();
+        (Model::from_stored(config, layout, stored), head)
+    };
+    head.map_or(Ok(()), |head| check_head(&head, &model))?;
     Ok(model)
 }
 
-fn store(
-    layout: &Layout,
-    kinds: Vec<TensorType>,
-    tensors: &dyn NamedTensors,
-    places: &[usize],
-    described: &[Described<'_>],
-) -> Result<Stored> {
-    let mut builder = StoredBuilder::new(layout, kinds)?;
-    for (entry, &index) in places.iter().enumerate() {
-        let name = described[index].name;
-        let values = |target: &mut [f32]| {
-            tensors.values(index, target)?;
-            check_finite(name, target)
-        };
-        builder.read(entry, name, values, |output, target| {
-            tensors.blocks(index, output, target)
-        })?;
+/// Tensors on their way into a model.
+struct Reading<'a> {
+    tensors: &'a dyn NamedTensors,
+    described: &'a [Described<'a>],
+    /// Their numbers in the order of the file, each with its entry of the layout; a head that is tied has none.
+    order: Vec<(usize, Option<usize>)>,
+}
+
+impl Reading<'_> {
+    /// Calls `take` with the number of each tensor and its entry. Returns the values of a head that is tied.
+    fn each(&self, mut take: impl FnMut(usize, usize) -> Result<()>) -> Result<Option<Vec<f32>>> {
+        let mut head = None;
+        for &(index, entry) in &self.order {
+            match entry {
+                Some(entry) => take(index, entry)?,
+                None => {
+                    let Described {
+                        name, shape, kind, ..
+                    } = self.described[index];
+                    kind.map_err(|problem| Error::tensor(name, problem))?;
+                    let mut values = vec![0.0; shape.iter().product()];
+                    self.tensors.values(index, &mut values)?;
+                    head = Some(values);
+                }
+            }
+        }
+        Ok(head)
     }
-    Ok(builder.finish())
+
+    fn values(&self, index: usize, target: &mut [f32]) -> Result<()> {
+        self.tensors.values(index, target)?;
+        check_finite(self.described[index].name, target)
+    }
 }
 
 /// The types of all entries of the layout.
@@ -153,6 +176,7 @@ impl NamedTensors for Floats<'_> {
                     Dtype::BF16 => Ok(TensorType::BF16),
                     _ => Err(&tensor.refusal),
                 },
+                order: tensor.order,
             })
             .collect()
     }
@@ -179,6 +203,19 @@ struct Found {
     places: Vec<usize>,
     /// A head that is there although it is tied.
     head: Option<usize>,
+}
+
+impl Found {
+    /// All of them in the order of the file, each with its entry of the layout.
+    fn order(&self, described: &[Described<'_>]) -> Vec<(usize, Option<usize>)> {
+        let entries = self.places.iter().enumerate();
+        let mut order: Vec<_> = entries
+            .map(|(entry, &index)| (index, Some(entry)))
+            .chain(self.head.map(|index| (index, None)))
+            .collect();
+        order.sort_by_key(|&(index, _)| described[index].order);
+        order
+    }
 }
 
 fn find(family: Family, layout: &Layout, tensors: &[Described<'_>]) -> Result<Found> {
@@ -248,14 +285,11 @@ fn is_ignored(family: Family, name: &str) -> bool {
     index.bytes().all(|byte| byte.is_ascii_digit()) && matches!(rest, "attn.bias" | "attn.masked_bias")
 }
 
-fn check_head(tensors: &dyn NamedTensors, index: usize, model: &Model) -> Result<()> {
+fn check_head(head: &[f32], model: &Model) -> Result<()> {
     let Some(embedding) = model.tensors().next() else {
         return Ok(());
     };
-    let expected = embedding.values();
-    let mut values = vec![0.0; expected.len()];
-    tensors.values(index, &mut values)?;
-    if values == *expected {
+    if *head == *embedding.values() {
         return Ok(());
     }
     let problem = format!(

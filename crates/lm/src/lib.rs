@@ -52,7 +52,7 @@ pub use generate::{Finish, Generation, check_context, generate};
 pub use generation_defaults::GenerationDefaults;
 pub use gguf::{
     GgufArray, GgufFile, GgufMetadata, GgufModel, GgufParameter, GgufTensor, GgufTokenizer, GgufValue,
-    describe_gguf, import_gguf, import_gguf_model,
+    describe_gguf, import_gguf, import_gguf_model, import_gguf_stream,
 };
 pub use kernels::bf16::Bf16Set;
 pub use kernels::instructions::InstructionSet;

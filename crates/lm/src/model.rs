@@ -1,5 +1,7 @@
 //! A model: its shape and its parameters.
 
+mod conversions;
+
 use std::borrow::Cow;
 
 use crate::arithmetic::Arithmetic;
@@ -11,7 +13,7 @@ use crate::layout::Layout;
 use crate::random::Random;
 use crate::tensor_file::FileTensor;
 use crate::tensor_type::TensorType;
-use crate::weights::{Stored, StoredBuilder, Weights};
+use crate::weights::{Stored, Weights};
 use crate::{import, tensor_file};
 
 /// Standard deviation of a fresh model's weights.
@@ -174,50 +176,6 @@ impl Model {
         arithmetic.check(self.tensors().map(|tensor| (tensor.name, tensor.kind)))?;
         self.arithmetic = arithmetic;
         Ok(self)
-    }
-
-    /// The same model with all tensors in f32, as training needs it. Nothing is rounded.
-    pub fn into_f32(self) -> Self {
-        let Parameters::Stored(stored) = &self.parameters else {
-            return self;
-        };
-        let mut parameters = zeros(self.layout.total);
-        for (index, entry) in self.layout.entries.iter().enumerate() {
-            stored.values(&self.layout, index, &mut parameters[entry.range.clone()]);
-        }
-        Self {
-            parameters: Parameters::Flat(parameters),
-            ..self
-        }
-    }
-
-    /// The same model with its matrices rounded to bf16: half the bytes, and other bits unless they were bf16 before.
-    ///
-    /// Numbers beyond 3.39e38 become infinite.
-    ///
-    /// # Errors
-    /// None in practice.
-    pub fn rounded_to_bf16(self) -> Result<Self> {
-        let model = self.into_f32();
-        let kinds = model.layout.entries.iter().map(|entry| {
-            if entry.shape.len() == 2 {
-                TensorType::BF16
-            } else {
-                TensorType::F32
-            }
-        });
-        let mut builder = StoredBuilder::new(&model.layout, kinds.collect())?;
-        let Parameters::Flat(parameters) = &model.parameters else {
-            return Ok(model);
-        };
-        for (index, entry) in model.layout.entries.iter().enumerate() {
-            builder.set_values(index, &parameters[entry.range.clone()]);
-        }
-        let stored = builder.finish();
-        Ok(Self {
-            parameters: Parameters::Stored(stored),
-            ..model
-        })
     }
 
     /// Bytes of its tensors as they are stored. In memory levels of 5 and 6 bits take 8.

@@ -1,15 +1,16 @@
 //! Turning the files of a Hugging Face folder, or a GGUF file, into a sealed model.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 
-use posthuman_lm::{Bundle, ModelFiles, import_folder, import_gguf};
+use posthuman_lm::{Bundle, ModelFiles, import_folder, import_gguf_stream};
 use posthuman_types::api::{GGUF_FILE, MODEL_FILES};
 use posthuman_types::{Input, InputManifest, keccak256};
-use zeroize::Zeroizing;
 
 use super::session::Session;
 use super::stop::Stop;
+use super::upload::Upload;
 use super::{inputs, weights};
 use crate::handover::{MODEL_SLOT, OpeningReader};
 use crate::protocol::Ending;
@@ -23,10 +24,7 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
     for input in import.inputs.inputs() {
         others.insert(input.name.clone(), inputs::bytes(session, &input.name)?);
     }
-    let weights_bytes = open(session, &import.weights)?;
-    let bundle = bundle(others, &import.weights.name, &weights_bytes)?;
-    // From here on only the model is held.
-    drop(weights_bytes);
+    let bundle = bundle(session, others, &import.weights)?;
     let mut files = import.inputs.inputs().to_vec();
     files.push(import.weights.clone());
     session.phase("committing to the weights")?;
@@ -41,75 +39,54 @@ pub(super) fn run(session: &mut Session, import: &ImportSpec) -> Result<Ending, 
     Ok(Ending::Imported(Box::new(facts)))
 }
 
-/// The upload that holds the weights, which must be the one that the import names.
-fn open(session: &mut Session, named: &Input) -> Result<Zeroizing<Vec<u8>>, Stop> {
+/// The model of the upload that holds the weights, which must be the one that the import names. The upload passes by once
+/// and is never held as a whole.
+fn bundle(session: &mut Session, others: BTreeMap<String, Vec<u8>>, named: &Input) -> Result<Bundle, Stop> {
     let Some(key) = session.keys.model.clone() else {
         return Err(Stop::Failed(
             FailureCode::Internal,
             "an import was started without its weights".to_owned(),
         ));
     };
-    let expected = usize::try_from(named.bytes).unwrap_or_default();
-    let sealed = OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key).read_all(expected);
-    let bytes = sealed.map_err(Stop::io("opening the sealed upload"))?;
-    if Input::describe(&named.name, &bytes) != *named {
-        let reason = format!(
-            "the upload `{}` is not the one that the import names: its digest differs",
-            named.name
-        );
-        return Err(Stop::Failed(FailureCode::InputCorrupted, reason));
-    }
-    Ok(bytes)
-}
-
-fn bundle(others: BTreeMap<String, Vec<u8>>, name: &str, weights: &[u8]) -> Result<Bundle, Stop> {
-    let made = if name == GGUF_FILE {
-        import_gguf(weights)
+    let mut upload = Upload::new(OpeningReader::new(&mut session.sealed_input, MODEL_SLOT, &key));
+    let made = if named.name == GGUF_FILE {
+        import_gguf_stream(&mut upload, named.bytes)
     } else {
         import_folder(&Folder {
             others,
-            name,
-            weights,
+            named,
+            weights: RefCell::new(&mut upload),
         })
     };
+    // Another upload than the one that is named, or one that cannot be opened, says nothing of the model.
+    upload.finish(named)?;
     made.map_err(Stop::engine(RefusalCode::ModelInvalid))
 }
 
 /// The files that came, as a folder.
-struct Folder<'a> {
+struct Folder<'a, R> {
     others: BTreeMap<String, Vec<u8>>,
-    name: &'a str,
-    weights: &'a [u8],
+    named: &'a Input,
+    weights: RefCell<&'a mut Upload<R>>,
 }
 
-impl Folder<'_> {
-    fn get(&self, name: &str) -> Option<&[u8]> {
-        if name == self.name {
-            Some(self.weights)
-        } else {
-            self.others.get(name).map(Vec::as_slice)
-        }
-    }
-}
-
-impl ModelFiles for Folder<'_> {
+impl<R: Read> ModelFiles for Folder<'_, R> {
     fn names(&self) -> io::Result<Vec<String>> {
         let names = self.others.keys().cloned();
-        Ok(names.chain([self.name.to_owned()]).collect())
+        Ok(names.chain([self.named.name.clone()]).collect())
     }
 
     fn length(&self, name: &str) -> io::Result<Option<u64>> {
-        Ok(self.get(name).map(|bytes| bytes.len() as u64))
+        if name == self.named.name {
+            return Ok(Some(self.named.bytes));
+        }
+        self.others.length(name)
     }
 
     fn read(&self, name: &str, offset: u64, target: &mut [u8]) -> io::Result<()> {
-        let bytes = self.get(name).ok_or(io::ErrorKind::NotFound)?;
-        let end = offset
-            .checked_add(target.len() as u64)
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        let range = usize::try_from(offset).ok().zip(usize::try_from(end).ok());
-        let found = range.and_then(|(start, end)| bytes.get(start..end));
-        target.copy_from_slice(found.ok_or(io::ErrorKind::UnexpectedEof)?);
-        Ok(())
+        if name == self.named.name {
+            return self.weights.borrow_mut().read_at(offset, target);
+        }
+        self.others.read(name, offset, target)
     }
 }

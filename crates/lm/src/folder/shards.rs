@@ -27,11 +27,14 @@ pub(crate) struct TensorInfo {
     pub shape: Vec<usize>,
     /// What is said where this type cannot be read.
     pub refusal: String,
+    /// Grows with its place in the files.
+    pub order: usize,
 }
 
 impl TensorInfo {
-    fn new(name: String, dtype: Dtype, shape: Vec<usize>) -> Self {
+    fn new(name: String, dtype: Dtype, shape: Vec<usize>, order: usize) -> Self {
         Self {
+            order,
             name,
             dtype,
             shape,
@@ -61,11 +64,12 @@ impl<'a> InMemory<'a> {
         let mut views = file.tensors();
         views.sort_by(|(one, _), (other, _)| one.cmp(other));
         let data = views.iter().map(|(_, view)| view.data()).collect();
-        let info = |(name, view): (String, safetensors::tensor::TensorView<'a>)| {
-            TensorInfo::new(name, view.dtype(), view.shape().to_vec())
-        };
+        let tensors = views
+            .into_iter()
+            .enumerate()
+            .map(|(order, (name, view))| TensorInfo::new(name, view.dtype(), view.shape().to_vec(), order));
         Self {
-            tensors: views.into_iter().map(info).collect(),
+            tensors: tensors.collect(),
             data,
         }
     }
@@ -192,6 +196,9 @@ fn add_tensors(
     found: &mut BTreeMap<String, (TensorInfo, Place)>,
 ) -> Result<()> {
     let sorted: BTreeMap<String, _> = metadata.tensors().into_iter().collect();
+    let before = found.len();
+    let mut starts: Vec<usize> = sorted.values().map(|info| info.data_offsets.0).collect();
+    starts.sort_unstable();
     for (name, info) in sorted {
         if let Some((_, other)) = found.get(&name) {
             let problem = format!(
@@ -206,7 +213,8 @@ fn add_tensors(
             offset: data + start as u64,
             length: end - start,
         };
-        let tensor = TensorInfo::new(name.clone(), info.dtype, info.shape.clone());
+        let order = before + starts.partition_point(|&other| other < start);
+        let tensor = TensorInfo::new(name.clone(), info.dtype, info.shape.clone(), order);
         found.insert(name, (tensor, place));
     }
     Ok(())

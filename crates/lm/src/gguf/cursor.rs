@@ -1,5 +1,7 @@
 //! Reading little-endian numbers and strings from a slice, without ever looking past its end.
 
+use std::ops::Range;
+
 /// Why something could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -56,9 +58,9 @@ impl<'a> Cursor<'a> {
         self.bytes.get(start..self.position).unwrap_or_default()
     }
 
-    /// The bytes that begin at a place of the file.
-    pub(super) fn from(&self, position: usize) -> &'a [u8] {
-        self.bytes.get(position..).unwrap_or_default()
+    /// The bytes at a place of the file; none where they end before it does.
+    pub(super) fn range(&self, place: Range<usize>) -> &'a [u8] {
+        self.bytes.get(place).unwrap_or_default()
     }
 
     pub(super) fn take(&mut self, count: u64) -> Read<&'a [u8]> {

@@ -1,11 +1,16 @@
 //! A bundle out of a GGUF file.
 
+use std::io::Read;
+
 use super::GgufFile;
 use super::model::GgufModel;
+use super::stream::{self, Head, Streamed};
 use crate::bundle::{Bundle, BundleExtras, BundleHeader};
 use crate::chat::ChatTemplate;
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
-use crate::import::{Described, NamedTensors, assemble, stored_kinds};
+use crate::import::{Described, assemble, stored_kinds};
 use crate::model::Model;
 use crate::tokenizer::{SpecialTokens, Tokenizer};
 
@@ -15,10 +20,22 @@ use crate::tokenizer::{SpecialTokens, Tokenizer};
 /// # Errors
 /// A file that is damaged or asks for what is not supported, by the tensor or the key at fault.
 pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
-    let file = GgufFile::read(bytes)?;
+    import_gguf_stream(&mut &*bytes, bytes.len() as u64)
+}
+
+/// As [`import_gguf`], of a file of `length` bytes that comes as a stream: beside the model no more is held than the head of
+/// the file and its largest tensor.
+///
+/// The stream need not be read to its end.
+///
+/// # Errors
+/// As [`import_gguf`]; [`Error::FileAccess`] for a stream that breaks off.
+pub fn import_gguf_stream(from: &mut dyn Read, length: u64) -> Result<Bundle> {
+    let head = stream::head(from, length)?;
+    let file = head.file()?;
     // A tokenizer is refused sooner than a model is read.
     let (tokenizer, chat_template) = tokenizer(&file)?;
-    let model = model(&file)?;
+    let model = model(&file, &head, from)?;
     Bundle::new(model, tokenizer)?.with_extras(BundleExtras {
         chat_template,
         generation: None,
@@ -34,7 +51,7 @@ pub fn describe_gguf(bytes: &[u8]) -> Result<BundleHeader> {
     let model = file.model()?;
     let config = model.checked_config()?;
     let (tokenizer, chat_template) = tokenizer(&file)?;
-    let kinds = stored_kinds(&config, &model)?;
+    let kinds = stored_kinds(&config, &described(&model))?;
     Ok(BundleHeader {
         config,
         tokenizer,
@@ -51,13 +68,16 @@ pub fn describe_gguf(bytes: &[u8]) -> Result<BundleHeader> {
 /// # Errors
 /// As [`import_gguf`], for the tensors and the keys that describe them.
 pub fn import_gguf_model(bytes: &[u8]) -> Result<Model> {
-    model(&GgufFile::read(bytes)?)
+    let from = &mut &*bytes;
+    let head = stream::head(from, bytes.len() as u64)?;
+    model(&head.file()?, &head, from)
 }
 
-fn model(file: &GgufFile<'_>) -> Result<Model> {
+pub(super) fn model(file: &GgufFile<'_>, head: &Head, from: &mut dyn Read) -> Result<Model> {
     let model = file.model()?;
     let config = model.checked_config()?;
-    assemble(config, &model)
+    let made = assemble(config, &Streamed::new(model, head, from))?;
+    Ok(made.with_equal_head_tied())
 }
 
 fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {
@@ -76,24 +96,15 @@ fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {
     Ok((tokenizer, template))
 }
 
-impl NamedTensors for GgufModel<'_> {
-    fn described(&self) -> Vec<Described<'_>> {
-        let parameters = self.parameters().iter();
-        parameters
-            .map(|parameter| Described {
-                name: parameter.name(),
-                shape: parameter.shape(),
-                kind: Ok(parameter.kind()),
-            })
-            .collect()
-    }
-
-    fn values(&self, index: usize, target: &mut [f32]) -> Result<()> {
-        self.parameters()[index].dequantise(target)
-    }
-
-    fn blocks(&self, index: usize, output: usize, target: &mut [u8]) -> Result<()> {
-        self.parameters()[index].output_blocks(output, target);
-        Ok(())
-    }
+/// The parameters of a model, by their names in a Hugging Face folder.
+pub(super) fn described<'a>(model: &'a GgufModel<'_>) -> Vec<Described<'a>> {
+    let parameters = model.parameters().iter();
+    parameters
+        .map(|parameter| Described {
+            name: parameter.name(),
+            shape: parameter.shape(),
+            kind: Ok(parameter.kind()),
+            order: parameter.stored().place().start,
+        })
+        .collect()
 }

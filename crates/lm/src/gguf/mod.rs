@@ -20,10 +20,11 @@ mod import;
 mod metadata;
 mod model;
 mod rope;
+mod stream;
 mod tensors;
 mod tokenizer;
 
-pub use import::{describe_gguf, import_gguf, import_gguf_model};
+pub use import::{describe_gguf, import_gguf, import_gguf_model, import_gguf_stream};
 pub use metadata::{GgufArray, GgufMetadata, GgufValue};
 pub use model::{GgufModel, GgufParameter};
 pub use tensors::GgufTensor;
@@ -55,7 +56,13 @@ impl<'a> GgufFile<'a> {
     /// Another format or version, a file that breaks off, or a key or a tensor that is damaged, there twice, of an
     /// unknown type or outside the file, by its name.
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut cursor = Cursor::new(bytes);
+        Self::read_head(bytes, bytes.len())
+    }
+
+    /// As [`read`](Self::read), of the first bytes of a file of `length` bytes: all before the tensors, and some of those.
+    /// Tensors that are not there as a whole have no data.
+    fn read_head(head: &'a [u8], length: usize) -> Result<Self> {
+        let mut cursor = Cursor::new(head);
         let version = version(&mut cursor)?;
         let (tensor_count, key_count) = match (cursor.u64(), cursor.u64()) {
             (Ok(tensors), Ok(keys)) => (tensors, keys),
@@ -63,7 +70,7 @@ impl<'a> GgufFile<'a> {
         };
         let metadata = GgufMetadata::read(&mut cursor, key_count)?;
         let alignment = alignment(&metadata)?;
-        let tensors = tensors::read(&mut cursor, tensor_count, alignment)?;
+        let tensors = tensors::read(&mut cursor, tensor_count, alignment, length)?;
         Ok(Self {
             version,
             alignment,

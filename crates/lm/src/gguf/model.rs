@@ -26,6 +26,19 @@ pub struct GgufModel<'a> {
 }
 
 impl<'a> GgufModel<'a> {
+    /// How much of a file is needed to make its model: its head, and the tensors that decide on the shape. These are the
+    /// table of rotary factors, and for GPT-2, whose head is always tied, a head that may be the embedding.
+    pub(super) fn needs(file: &GgufFile<'a>) -> usize {
+        let end = |name: &str| file.tensor(name).map_or(0, |tensor| tensor.place().end);
+        match Family::of(&file.metadata) {
+            Ok(family) if family.is_rotary() => end(ROPE_TABLE),
+            _ if file.tensor(HEAD).is_some() => end(EMBEDDING).max(end(HEAD)),
+            _ => 0,
+        }
+    }
+
+    /// The model of a file of which at least [`needs`](Self::needs) bytes were read. A head whose data were not read is not
+    /// taken to be tied.
     pub(super) fn new(file: &GgufFile<'a>) -> Result<Self> {
         refuse_parts(&file.metadata)?;
         let family = Family::of(&file.metadata)?;
@@ -38,6 +51,7 @@ impl<'a> GgufModel<'a> {
             Some(head) => {
                 head.kind() == embedding.kind()
                     && head.shape() == embedding.shape()
+                    && !head.data().is_empty()
                     && head.data() == embedding.data()
             }
         };
@@ -157,6 +171,17 @@ impl<'a> GgufParameter<'a> {
             arrangement,
             stored: stored.clone(),
         })
+    }
+
+    /// The same parameter with its blocks, of a file whose head alone was read.
+    pub(super) fn with_data<'b>(&self, data: &'b [u8]) -> GgufParameter<'b>
+    where
+        'a: 'b,
+    {
+        GgufParameter {
+            stored: self.stored.with_data(data),
+            ..self.clone()
+        }
     }
 
     /// Its Hugging Face name, such as `model.layers.0.self_attn.q_proj.weight`.

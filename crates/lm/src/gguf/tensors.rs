@@ -20,6 +20,9 @@ pub struct GgufTensor<'a> {
     name: &'a str,
     shape: Vec<usize>,
     kind: TensorType,
+    /// Where its blocks lie in the file.
+    place: Range<usize>,
+    /// Nothing where only the head of a file was read, and it ends before.
     data: &'a [u8],
 }
 
@@ -42,6 +45,19 @@ impl<'a> GgufTensor<'a> {
     /// Its blocks as they are stored.
     pub fn data(&self) -> &'a [u8] {
         self.data
+    }
+
+    /// Where its blocks lie in the file.
+    pub(super) fn place(&self) -> &Range<usize> {
+        &self.place
+    }
+
+    /// The same tensor with its blocks, of a file whose head alone was read.
+    pub(super) fn with_data<'b>(&self, data: &'b [u8]) -> GgufTensor<'b>
+    where
+        'a: 'b,
+    {
+        GgufTensor { data, ..self.clone() }
     }
 
     /// How many values it has.
@@ -114,8 +130,13 @@ struct Description<'a> {
     offset: u64,
 }
 
-/// Reads the descriptions and finds the data of each tensor.
-pub(super) fn read<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: usize) -> Result<Vec<GgufTensor<'a>>> {
+/// Reads the descriptions and finds the data of each tensor in a file of `length` bytes.
+pub(super) fn read<'a>(
+    cursor: &mut Cursor<'a>,
+    count: u64,
+    alignment: usize,
+    length: usize,
+) -> Result<Vec<GgufTensor<'a>>> {
     if count > (cursor.rest().len() / SMALLEST_DESCRIPTION) as u64 {
         return Err(Error::gguf(format!(
             "claims {count} tensors, more than its bytes can hold: fetch it again"
@@ -141,8 +162,8 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>, count: u64, alignment: usize) ->
         descriptions.push(description);
     }
     // The data begin at the next multiple of the alignment; a file without tensors may end before it.
-    let data = cursor.from(cursor.position().next_multiple_of(alignment));
-    place(descriptions, data, alignment)
+    let data = cursor.position().next_multiple_of(alignment)..length;
+    place(descriptions, cursor, &data, alignment)
 }
 
 fn describe<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> std::result::Result<Description<'a>, String> {
@@ -189,20 +210,22 @@ fn describe<'a>(cursor: &mut Cursor<'a>, name: &'a str) -> std::result::Result<D
 
 fn place<'a>(
     descriptions: Vec<Description<'a>>,
-    data: &'a [u8],
+    cursor: &Cursor<'a>,
+    data: &Range<usize>,
     alignment: usize,
 ) -> Result<Vec<GgufTensor<'a>>> {
     let mut places: Vec<(Range<usize>, &str)> = Vec::with_capacity(descriptions.len());
     let mut tensors = Vec::with_capacity(descriptions.len());
     for description in descriptions {
-        let (range, found) = find(&description, data, alignment)
+        let place = find(&description, data, alignment)
             .map_err(|problem| Error::tensor(shown(description.name), problem))?;
-        places.push((range, description.name));
+        places.push((place.clone(), description.name));
         tensors.push(GgufTensor {
             name: description.name,
             shape: description.shape,
             kind: description.kind,
-            data: found,
+            data: cursor.range(place.clone()),
+            place,
         });
     }
     places.sort_by_key(|(range, _)| range.start);
@@ -218,22 +241,23 @@ fn place<'a>(
     Ok(tensors)
 }
 
-/// Where a tensor lies in the data, and its bytes.
-fn find<'a>(
+/// Where a tensor lies in the file, whose data are in `data`.
+fn find(
     description: &Description<'_>,
-    data: &'a [u8],
+    data: &Range<usize>,
     alignment: usize,
-) -> std::result::Result<(Range<usize>, &'a [u8]), String> {
+) -> std::result::Result<Range<usize>, String> {
     let offset = description.offset;
     if !offset.is_multiple_of(alignment as u64) {
         return Err(format!(
             "begins at offset {offset}, which is no multiple of the alignment of {alignment}"
         ));
     }
-    let start = usize::try_from(offset).ok();
-    let range = start.and_then(|start| Some(start..start.checked_add(description.bytes)?));
-    let found = range.and_then(|range| Some((range.clone(), data.get(range)?)));
-    found.ok_or_else(|| {
+    let start = usize::try_from(offset)
+        .ok()
+        .and_then(|offset| data.start.checked_add(offset));
+    let place = start.and_then(|start| Some(start..start.checked_add(description.bytes)?));
+    place.filter(|place| place.end <= data.end).ok_or_else(|| {
         format!(
             "takes {} bytes from offset {offset}, but the file has {} bytes of data: fetch it again",
             description.bytes,

@@ -95,6 +95,24 @@ impl Stored {
         }
     }
 
+    /// Whether two matrices with rows of `width` numbers have the same bits.
+    pub fn equal_rows(&self, one: &Range<usize>, other: &Range<usize>, width: usize) -> bool {
+        let (one, other) = (self.matrix(one), self.matrix(other));
+        let mut rows = [vec![0.0_f32; width], vec![0.0_f32; width]];
+        (0..one.range.len() / width).all(|row| {
+            one.read(row, &mut rows[0]);
+            other.read(row, &mut rows[1]);
+            let mut pairs = rows[0].iter().zip(&rows[1]);
+            pairs.all(|(one, other)| one.to_bits() == other.to_bits())
+        })
+    }
+
+    /// Removes the last tensor of the layout, a matrix: the head of a model whose head is not tied.
+    pub fn remove_head(&mut self) {
+        self.kinds.pop();
+        self.matrices.pop();
+    }
+
     fn matrix(&self, range: &Range<usize>) -> &StoredMatrix {
         let index = self.matrix_at(range);
         &self.matrices[index.expect("the layout's matrices are stored as such")]
