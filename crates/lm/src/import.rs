@@ -51,7 +51,7 @@ pub(crate) struct Described<'a> {
     pub shape: &'a [usize],
     /// How its values are stored; of a type that no model can hold, what is wrong with it.
     pub kind: std::result::Result<TensorType, &'a str>,
-    /// Grows with its place in the file.
+    /// Tensors are read in this order; that of a file which is not in memory.
     pub order: usize,
 }
 

@@ -61,9 +61,9 @@ impl<'stream, R: Read> OpeningReader<'stream, R> {
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// The whole object, of so many bytes or about.
-    pub(crate) fn read_all(mut self, expected: usize) -> io::Result<Zeroizing<Vec<u8>>> {
-        let mut all = Zeroizing::new(Vec::with_capacity(expected));
+    /// The whole object.
+    pub(crate) fn read_all(mut self) -> io::Result<Zeroizing<Vec<u8>>> {
+        let mut all = Zeroizing::new(Vec::new());
         while let Some(chunk) = self.next_chunk()? {
             // Growing by hand, so that what is left behind is wiped.
             if all.capacity() - all.len() < chunk.len() {
@@ -183,7 +183,7 @@ mod tests {
         let plaintext: Vec<u8> = (0..CHUNK_BYTES + 77).map(|index| index as u8).collect();
         let mut stream = Vec::new();
         write_sealed(&mut stream, &key(1), &plaintext);
-        let open = |stream: &[u8], slot, key: &Key| OpeningReader::new(&mut &*stream, slot, key).read_all(0);
+        let open = |stream: &[u8], slot, key: &Key| OpeningReader::new(&mut &*stream, slot, key).read_all();
         assert_eq!(*open(&stream, 3, &key(1)).unwrap(), plaintext);
         assert!(open(&stream, 2, &key(1)).is_err());
         assert!(open(&stream, 3, &key(2)).is_err());

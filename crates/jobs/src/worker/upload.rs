@@ -65,9 +65,12 @@ impl<R: Read> Read for Upload<R> {
                 self.position += count as u64;
                 Ok(count)
             }
+            // Tried again by whoever reads.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
             Err(error) => {
-                self.failure = Some(error.kind().into());
-                Err(error)
+                let kind = error.kind();
+                self.failure = Some(error);
+                Err(kind.into())
             }
         }
     }

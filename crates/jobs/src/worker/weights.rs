@@ -70,7 +70,7 @@ pub(super) fn open_checkpoint(session: &mut Session) -> Result<Option<Zeroizing<
     let Some(key) = session.keys.resume.clone() else {
         return Ok(None);
     };
-    let bytes = OpeningReader::new(&mut session.sealed_input, RESUME_SLOT, &key).read_all(0);
+    let bytes = OpeningReader::new(&mut session.sealed_input, RESUME_SLOT, &key).read_all();
     bytes.map(Some).map_err(Stop::io("opening the sealed checkpoint"))
 }
 

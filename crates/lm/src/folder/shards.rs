@@ -27,7 +27,7 @@ pub(crate) struct TensorInfo {
     pub shape: Vec<usize>,
     /// What is said where this type cannot be read.
     pub refusal: String,
-    /// Grows with its place in the files.
+    /// Grows with its place in the files; that of the names where all are in memory.
     pub order: usize,
 }
 

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::GgufFile;
-use super::model::GgufModel;
+use super::model::{GgufModel, ROPE_TABLE};
 use super::stream::{self, Head, Streamed};
 use crate::bundle::{Bundle, BundleExtras, BundleHeader};
 use crate::chat::ChatTemplate;
@@ -23,10 +23,9 @@ pub fn import_gguf(bytes: &[u8]) -> Result<Bundle> {
     import_gguf_stream(&mut &*bytes, bytes.len() as u64)
 }
 
-/// As [`import_gguf`], of a file of `length` bytes that comes as a stream: beside the model no more is held than the head of
-/// the file and its largest tensor.
-///
-/// The stream need not be read to its end.
+/// As [`import_gguf`], of a file of `length` bytes that comes as a stream, of which what follows the last tensor may be
+/// left unread. Beside the model no more is held than the head of the file and its largest tensor; of a GPT-2 with a head
+/// of its own, all up to that.
 ///
 /// # Errors
 /// As [`import_gguf`]; [`Error::FileAccess`] for a stream that breaks off.
@@ -76,8 +75,14 @@ pub fn import_gguf_model(bytes: &[u8]) -> Result<Model> {
 pub(super) fn model(file: &GgufFile<'_>, head: &Head, from: &mut dyn Read) -> Result<Model> {
     let model = file.model()?;
     let config = model.checked_config()?;
-    let made = assemble(config, &Streamed::new(model, head, from))?;
-    Ok(made.with_equal_head_tied())
+    let table = model.table(file);
+    let streamed = Streamed::new(model, head, from, table);
+    let made = assemble(config, &streamed)?.with_equal_head_tied();
+    let Some(table) = streamed.table()? else {
+        return Ok(made);
+    };
+    let scaled = file.with_data(ROPE_TABLE, &table).model()?.checked_config()?;
+    Ok(made.with_rotary(scaled.rotary))
 }
 
 fn tokenizer(file: &GgufFile<'_>) -> Result<(Tokenizer, Option<ChatTemplate>)> {

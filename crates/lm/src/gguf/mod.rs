@@ -104,6 +104,22 @@ impl<'a> GgufFile<'a> {
         self.tensors.iter().find(|tensor| tensor.name() == name)
     }
 
+    /// The same file with the data of one tensor, of which only the head was read.
+    fn with_data<'b>(&self, name: &str, data: &'b [u8]) -> GgufFile<'b>
+    where
+        'a: 'b,
+    {
+        let tensors = self.tensors.iter().map(|tensor| match tensor.name() == name {
+            true => tensor.with_data(data),
+            false => tensor.clone(),
+        });
+        GgufFile {
+            tensors: tensors.collect(),
+            metadata: self.metadata.clone(),
+            ..*self
+        }
+    }
+
     /// The model as a Hugging Face folder would hold it.
     ///
     /// # Errors
@@ -119,6 +135,11 @@ impl<'a> GgufFile<'a> {
     pub fn tokenizer(&self) -> Result<GgufTokenizer> {
         GgufTokenizer::new(&self.metadata)
     }
+}
+
+/// Whether the first bytes say that a file is none that can be read.
+fn check_version(head: &[u8]) -> Result<()> {
+    version(&mut Cursor::new(head)).map(drop)
 }
 
 fn version(cursor: &mut Cursor<'_>) -> Result<u32> {

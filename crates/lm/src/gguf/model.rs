@@ -1,5 +1,7 @@
 //! A GGUF file's model as a Hugging Face folder would hold it.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::GgufFile;
@@ -12,7 +14,7 @@ use crate::tensor_type::TensorType;
 
 pub(super) const EMBEDDING: &str = "token_embd.weight";
 const HEAD: &str = "output.weight";
-const ROPE_TABLE: &str = "rope_freqs.weight";
+pub(super) const ROPE_TABLE: &str = "rope_freqs.weight";
 
 /// A model by the names, shapes and order of rows that a Hugging Face folder has.
 ///
@@ -26,19 +28,29 @@ pub struct GgufModel<'a> {
 }
 
 impl<'a> GgufModel<'a> {
-    /// How much of a file is needed to make its model: its head, and the tensors that decide on the shape. These are the
-    /// table of rotary factors, and for GPT-2, whose head is always tied, a head that may be the embedding.
+    /// How much of a file is needed to know its model's shape: its head, and for GPT-2, whose head is always tied, a head
+    /// that may be the embedding.
     pub(super) fn needs(file: &GgufFile<'a>) -> usize {
-        let end = |name: &str| file.tensor(name).map_or(0, |tensor| tensor.place().end);
-        match Family::of(&file.metadata) {
-            Ok(family) if family.is_rotary() => end(ROPE_TABLE),
-            _ if file.tensor(HEAD).is_some() => end(EMBEDDING).max(end(HEAD)),
+        match (
+            Family::of(&file.metadata),
+            file.tensor(EMBEDDING),
+            file.tensor(HEAD),
+        ) {
+            (Ok(Family::Gpt2), Some(embedding), Some(head)) if look_alike(embedding, head) => {
+                embedding.place().end.max(head.place().end)
+            }
             _ => 0,
         }
     }
 
+    /// Where the table of rotary factors lies, if the model has one.
+    pub(super) fn table(&self, file: &GgufFile<'a>) -> Option<Range<usize>> {
+        let table = file.tensor(ROPE_TABLE).filter(|_| self.family.is_rotary());
+        table.map(|table| table.place().clone())
+    }
+
     /// The model of a file of which at least [`needs`](Self::needs) bytes were read. A head whose data were not read is not
-    /// taken to be tied.
+    /// taken to be tied, and a table of rotary factors whose data were not read scales nothing.
     pub(super) fn new(file: &GgufFile<'a>) -> Result<Self> {
         refuse_parts(&file.metadata)?;
         let family = Family::of(&file.metadata)?;
@@ -49,10 +61,7 @@ impl<'a> GgufModel<'a> {
             None => true,
             // Converters of GPT-2 used to store the embedding a second time as the head.
             Some(head) => {
-                head.kind() == embedding.kind()
-                    && head.shape() == embedding.shape()
-                    && !head.data().is_empty()
-                    && head.data() == embedding.data()
+                look_alike(embedding, head) && !head.data().is_empty() && head.data() == embedding.data()
             }
         };
         let shape = family.read(file, embedding.rows(), tied)?;
@@ -92,6 +101,10 @@ impl<'a> GgufModel<'a> {
     pub fn parameters(&self) -> &[GgufParameter<'a>] {
         &self.parameters
     }
+}
+
+fn look_alike(one: &GgufTensor<'_>, other: &GgufTensor<'_>) -> bool {
+    one.kind() == other.kind() && one.shape() == other.shape()
 }
 
 /// Refuses files that hold something else than a whole model.

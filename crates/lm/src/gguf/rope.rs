@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use super::GgufFile;
 use super::families::decimal;
 use super::metadata::shown;
+use super::model::ROPE_TABLE as TABLE;
 use crate::error::{Error, Result};
 
-const TABLE: &str = "rope_freqs.weight";
 /// The constants that every Llama 3 has; only `factor` and the original context differ.
 const LOW_FREQUENCY_FACTOR: f64 = 1.0;
 const HIGH_FREQUENCY_FACTOR: f64 = 4.0;
@@ -78,7 +78,7 @@ fn yarn(file: &GgufFile<'_>, name: &str, factor: f32, original: Option<usize>) -
     Ok(scaling)
 }
 
-/// The factors by which each frequency of a head is divided.
+/// The factors by which each frequency of a head is divided; none where the table's data were not read.
 fn table(file: &GgufFile<'_>, width: usize) -> Result<Option<Vec<f32>>> {
     let Some(tensor) = file.tensor(TABLE) else {
         return Ok(None);
@@ -90,6 +90,9 @@ fn table(file: &GgufFile<'_>, width: usize) -> Result<Option<Vec<f32>>> {
             width / 2
         );
         return Err(Error::tensor(TABLE, problem));
+    }
+    if tensor.data().is_empty() {
+        return Ok(None);
     }
     let mut factors = vec![0.0; tensor.len()];
     tensor.dequantise(&mut factors)?;

@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use super::GgufFile;
 use super::import::described;
 use super::model::GgufModel;
+use super::{GgufFile, check_version};
 use crate::error::{Error, Result};
 use crate::import::{Described, NamedTensors};
 
@@ -14,6 +14,8 @@ use crate::import::{Described, NamedTensors};
 const FIRST: usize = 1 << 20;
 /// A longer head is absurd: tokenizers of 256,000 tokens take 20 MB.
 const MAXIMUM_HEAD: usize = 1 << 28;
+/// Bytes of the magic and the version.
+const VERSION_END: usize = 8;
 
 /// The first bytes of a file.
 pub(super) struct Head {
@@ -41,9 +43,17 @@ fn head_from(from: &mut dyn Read, length: u64, first: usize) -> Result<Head> {
                 head.grow(from, needed)?;
                 return Ok(head);
             }
+            Err(error) if head.bytes.len() == length => return Err(error),
             // Whatever is wrong may only be that it breaks off here.
-            Err(error) if head.bytes.len() >= length.min(MAXIMUM_HEAD) => return Err(error),
-            Err(_) => {}
+            Err(_) if head.bytes.len() < MAXIMUM_HEAD => {}
+            Err(_) => {
+                return Err(Error::gguf(format!(
+                    "has a head of more than {MAXIMUM_HEAD} bytes, or one that is damaged: fetch it again"
+                )));
+            }
+        }
+        if head.bytes.len() >= VERSION_END {
+            check_version(&head.bytes)?;
         }
     }
 }
@@ -75,22 +85,40 @@ struct Rest<'a> {
     /// The blocks of one tensor, and which.
     blocks: Vec<u8>,
     loaded: Option<usize>,
+    /// Where the table of rotary factors lies, if there is one.
+    table: Option<Range<usize>>,
+    /// Its blocks, as soon as they have passed by.
+    table_blocks: Option<Vec<u8>>,
 }
 
 impl<'a> Streamed<'a> {
-    /// `from` goes on after the head.
-    pub fn new(model: GgufModel<'a>, head: &'a Head, from: &'a mut dyn Read) -> Self {
+    /// `from` goes on after the head; `table` is where the table of rotary factors lies.
+    pub fn new(
+        model: GgufModel<'a>,
+        head: &'a Head,
+        from: &'a mut dyn Read,
+        table: Option<Range<usize>>,
+    ) -> Self {
         let rest = Rest {
             head: &head.bytes,
             from,
             position: head.bytes.len(),
             blocks: Vec::new(),
             loaded: None,
+            table,
+            table_blocks: None,
         };
         Self {
             model,
             rest: RefCell::new(rest),
         }
+    }
+
+    /// The blocks of the table of rotary factors, if there is one.
+    pub fn table(self) -> Result<Option<Vec<u8>>> {
+        let mut rest = self.rest.into_inner();
+        rest.take_table(usize::MAX)?;
+        Ok(rest.table_blocks)
     }
 }
 
@@ -120,33 +148,45 @@ impl Rest<'_> {
     fn load(&mut self, index: usize, place: &Range<usize>) -> Result<&[u8]> {
         if self.loaded != Some(index) {
             self.loaded = None;
-            self.read(place)?;
+            self.take_table(place.start)?;
+            let mut blocks = std::mem::take(&mut self.blocks);
+            self.read(place, &mut blocks)?;
+            self.blocks = blocks;
             self.loaded = Some(index);
         }
         Ok(&self.blocks)
     }
 
-    fn read(&mut self, place: &Range<usize>) -> Result<()> {
+    /// Keeps the table if it begins before a place that is read next.
+    fn take_table(&mut self, before: usize) -> Result<()> {
+        let Some(place) = self.table.take_if(|place| place.start < before) else {
+            return Ok(());
+        };
+        let mut blocks = Vec::new();
+        self.read(&place, &mut blocks)?;
+        self.table_blocks = Some(blocks);
+        Ok(())
+    }
+
+    /// Reads a place of the file, from the head as far as that goes.
+    fn read(&mut self, place: &Range<usize>, blocks: &mut Vec<u8>) -> Result<()> {
         let (head, end) = (self.head, self.head.len());
-        self.blocks.clear();
-        self.blocks
-            .extend_from_slice(&head[place.start.min(end)..place.end.min(end)]);
+        blocks.clear();
+        blocks.extend_from_slice(&head[place.start.min(end)..place.end.min(end)]);
         if place.end <= end {
             return Ok(());
         }
-        let filled = self.blocks.len();
+        let filled = blocks.len();
         let Some(skipped) = (place.start + filled).checked_sub(self.position) else {
             let problem = "a tensor is read after those that follow it".to_owned();
             return Err(Error::Bug { problem });
         };
         let passed = io::copy(&mut self.from.take(skipped as u64), &mut io::sink()).map_err(broken_off)?;
-        self.blocks.resize(place.len(), 0);
         if passed < skipped as u64 {
             return Err(broken_off(io::ErrorKind::UnexpectedEof.into()));
         }
-        self.from
-            .read_exact(&mut self.blocks[filled..])
-            .map_err(broken_off)?;
+        blocks.resize(place.len(), 0);
+        self.from.read_exact(&mut blocks[filled..]).map_err(broken_off)?;
         self.position = place.end;
         Ok(())
     }
@@ -163,6 +203,10 @@ fn broken_off(source: io::Error) -> Error {
 mod tests {
     use super::super::import::{import_gguf_model, model};
     use super::*;
+    use crate::model::Model;
+    use crate::random::Random;
+
+    const FILES: [&str; 3] = ["llama_tiny.gguf", "qwen3_tiny.gguf", "gpt2_tiny.gguf"];
 
     /// Gives a few bytes at a time.
     struct Trickle<'a>(&'a [u8]);
@@ -180,25 +224,70 @@ mod tests {
     }
 
     /// How much of a file is held before its tensors are read, and the model that comes of the stream.
-    fn streamed(bytes: &[u8]) -> (usize, Result<crate::model::Model>) {
+    fn streamed(bytes: &[u8]) -> Result<(usize, Model)> {
         let mut from = Trickle(bytes);
-        let head = head_from(&mut from, bytes.len() as u64, 1).unwrap();
-        let made = model(&head.file().unwrap(), &head, &mut from);
-        (head.bytes.len(), made)
+        let head = head_from(&mut from, bytes.len() as u64, 1)?;
+        let made = model(&head.file()?, &head, &mut from)?;
+        Ok((head.bytes.len(), made))
+    }
+
+    /// Checks that a file gives the same model, or none, whether it passes by once or lies in memory. Returns how much is
+    /// held of it, if it gives one.
+    fn check(bytes: &[u8], what: &str) -> Option<(usize, Model)> {
+        let whole = import_gguf_model(bytes);
+        let (held, made) = match (streamed(bytes), &whole) {
+            (Ok(made), Ok(_)) => made,
+            (Err(_), Err(_)) => return None,
+            (Ok(_), Err(error)) => panic!("{what}: only as a stream is it a model; {error}"),
+            (Err(error), Ok(_)) => panic!("{what}: only in memory is it a model; {error}"),
+        };
+        let whole = whole.unwrap();
+        assert_eq!(made.config(), whole.config(), "{what}");
+        assert_eq!(made.tensors().len(), whole.tensors().len(), "{what}");
+        for (one, other) in made.tensors().zip(whole.tensors()) {
+            assert_eq!((one.name, one.kind), (other.name, other.kind), "{what}");
+            assert_eq!(one.values(), other.values(), "{what}: {}", one.name);
+        }
+        Some((held, made))
     }
 
     #[test]
     fn a_file_that_passes_by_once_gives_the_same_model() {
-        for name in ["llama_tiny.gguf", "qwen3_tiny.gguf", "gpt2_tiny.gguf"] {
+        for name in FILES {
             let bytes = fixture(name);
-            let (held, made) = streamed(&bytes);
-            let (made, whole) = (made.unwrap(), import_gguf_model(&bytes).unwrap());
-            assert_eq!(made.config(), whole.config());
-            for (one, other) in made.tensors().zip(whole.tensors()) {
-                assert_eq!(one.name, other.name);
-                assert_eq!(one.values(), other.values(), "{name}: {}", one.name);
-            }
+            let (held, _) = check(&bytes, name).unwrap();
             assert!(held < bytes.len(), "{name}: {held}");
+        }
+    }
+
+    #[test]
+    fn so_does_one_whose_head_is_the_embedding_again() {
+        let mut bytes = fixture("llama_tiny.gguf");
+        let places = |bytes: &[u8]| {
+            let file = GgufFile::read(bytes).unwrap();
+            ["token_embd.weight", "output.weight"].map(|name| file.tensor(name).unwrap().place().clone())
+        };
+        let [embedding, head] = places(&bytes);
+        assert!(!check(&bytes, "as it is").unwrap().1.config().tied_head);
+        bytes.copy_within(embedding, head.start);
+        assert!(check(&bytes, "equal").unwrap().1.config().tied_head);
+        bytes[head.end - 1] ^= 1;
+        assert!(!check(&bytes, "nearly equal").unwrap().1.config().tied_head);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_or_gives_the_same_model() {
+        for name in FILES {
+            let bytes = fixture(name);
+            let mut random = Random::new("damage", 1, 0);
+            for index in 0..200 {
+                let mut damaged = bytes.clone();
+                for _ in 0..=index % 3 {
+                    let place = random.below(bytes.len() as u64) as usize;
+                    damaged[place] ^= 1 << random.below(8);
+                }
+                check(&damaged, &format!("{name}, number {index}"));
+            }
         }
     }
 
@@ -210,5 +299,13 @@ mod tests {
             .and_then(|head| model(&head.file()?, &head, &mut from))
             .unwrap_err();
         assert!(matches!(error, Error::FileAccess { .. }), "{error}");
+    }
+
+    #[test]
+    fn another_format_is_refused_before_more_is_read() {
+        let mut from = Trickle(&[7; 4096]);
+        let error = head_from(&mut from, 4096, 16).err().unwrap();
+        assert!(error.to_string().contains("`GGUF`"), "{error}");
+        assert!(from.0.len() > 4000);
     }
 }

@@ -19,20 +19,13 @@ pub(crate) fn add_bias_gelu(sums: &mut [f32], activated: &mut [f32], bias: Optio
         .zip(activated.par_chunks_mut(piece))
         .for_each(|(sums, activated)| {
             vectorise!({
-                let Some(bias) = bias else {
-                    for (sum, active) in sums.iter().zip(activated) {
-                        *active = math::gelu(*sum);
+                if let Some(bias) = bias {
+                    for row in sums.chunks_exact_mut(width) {
+                        row.iter_mut().zip(bias).for_each(|(sum, bias)| *sum += bias);
                     }
-                    return;
-                };
-                for (sums, activated) in sums
-                    .chunks_exact_mut(width)
-                    .zip(activated.chunks_exact_mut(width))
-                {
-                    for ((sum, active), bias) in sums.iter_mut().zip(activated).zip(bias) {
-                        *sum += bias;
-                        *active = math::gelu(*sum);
-                    }
+                }
+                for (sum, active) in sums.iter().zip(activated) {
+                    *active = math::gelu(*sum);
                 }
             });
         });

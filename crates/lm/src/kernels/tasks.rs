@@ -10,9 +10,9 @@ use super::Work;
 /// Lanes of a task.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lanes {
-    /// The fewest; every other task takes a multiple of them.
+    /// The fewest, but for the last task; all others take a multiple of it.
     pub least: usize,
-    /// The most, a multiple of the fewest.
+    /// The most, a multiple of the least.
     pub most: usize,
 }
 

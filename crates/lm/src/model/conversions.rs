@@ -1,6 +1,7 @@
 //! The same model, held otherwise.
 
 use super::{Model, Parameters};
+use crate::config::Rotary;
 use crate::error::Result;
 use crate::kernels::memory::zeros;
 use crate::layout::Layout;
@@ -23,6 +24,12 @@ impl Model {
         }
     }
 
+    /// The same model with other rotary positions.
+    pub(crate) fn with_rotary(mut self, rotary: Option<Rotary>) -> Self {
+        self.config.rotary = rotary;
+        self
+    }
+
     /// The same model, its head tied to the embedding if the two are stored alike and equal.
     pub(crate) fn with_equal_head_tied(mut self) -> Self {
         let (embedding, head) = (&self.layout.embedding, &self.layout.head);
@@ -37,7 +44,7 @@ impl Model {
                     .into_iter()
                     .all(|(one, other)| one.to_bits() == other.to_bits())
             }
-            Parameters::Stored(stored) => stored.equal_rows(embedding, head, self.config.width),
+            Parameters::Stored(stored) => stored.equal_rows(embedding, head, self.config.width, self.kind(0)),
         };
         if !equal {
             return self;
@@ -45,7 +52,10 @@ impl Model {
         self.config.tied_head = true;
         self.layout = Layout::new(&self.config);
         match &mut self.parameters {
-            Parameters::Flat(parameters) => parameters.truncate(self.layout.total),
+            Parameters::Flat(parameters) => {
+                parameters.truncate(self.layout.total);
+                parameters.shrink_to_fit();
+            }
             Parameters::Stored(stored) => stored.remove_head(),
         }
         self

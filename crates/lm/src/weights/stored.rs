@@ -95,16 +95,23 @@ impl Stored {
         }
     }
 
-    /// Whether two matrices with rows of `width` numbers have the same bits.
-    pub fn equal_rows(&self, one: &Range<usize>, other: &Range<usize>, width: usize) -> bool {
-        let (one, other) = (self.matrix(one), self.matrix(other));
-        let mut rows = [vec![0.0_f32; width], vec![0.0_f32; width]];
-        (0..one.range.len() / width).all(|row| {
-            one.read(row, &mut rows[0]);
-            other.read(row, &mut rows[1]);
-            let mut pairs = rows[0].iter().zip(&rows[1]);
-            pairs.all(|(one, other)| one.to_bits() == other.to_bits())
-        })
+    /// Whether two matrices of one type, with rows of `width` numbers, have the same bytes.
+    pub fn equal_rows(
+        &self,
+        one: &Range<usize>,
+        other: &Range<usize>,
+        width: usize,
+        kind: TensorType,
+    ) -> bool {
+        let row = |matrix: &Range<usize>, index: usize| {
+            let start = matrix.start + index * width;
+            let mut bytes = Vec::new();
+            let mut take = |piece: &[u8]| bytes.extend_from_slice(piece);
+            self.matrix(matrix)
+                .bytes(&(start..start + width), kind, &mut take);
+            bytes
+        };
+        (0..one.len() / width).all(|index| row(one, index) == row(other, index))
     }
 
     /// Removes the last tensor of the layout, a matrix: the head of a model whose head is not tied.

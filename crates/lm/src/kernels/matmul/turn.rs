@@ -11,8 +11,8 @@ pub(super) const SIDE: usize = 16;
 /// Turns a square straight into a panel: for k < 16, number k of the row that begins at `values[r × stride]` becomes
 /// `panel[k × width + r]`, for each r < `lanes`. Only `count` rows are read, the others are zeros.
 ///
-/// Numbers are moved, never computed with. Panics where there are more than 16 rows, or the last one or the panel is cut
-/// off.
+/// Numbers are moved, never computed with. Panics unless 1 ≤ `count` ≤ `lanes` ≤ 16 and `lanes` ≤ `width`, and where the
+/// last row or the panel is cut off.
 #[inline]
 pub(super) fn turn_into<N: Number>(
     panel: &mut [f32],
