@@ -15,7 +15,7 @@ use super::super::number::Number;
 use super::super::tasks::{self, hand_out};
 use super::matrix::Matrix;
 use super::panels::Pack;
-use super::tiles::{Corner, Tile};
+use super::tiles::{Strip, Tile};
 use super::{Start, Work};
 
 /// Length of k whose panels are made together: the target is passed over once for each.
@@ -192,44 +192,38 @@ impl Product<'_> {
         let Tile { rows, columns, run } = self.tile;
         let depth = step.depth;
         let down = area.rows.div_ceil(rows);
+        let a = &a[..down * rows * depth];
         for (across, column) in (0..area.columns).step_by(columns).enumerate() {
             let (b, later) = b[column * depth..].split_at(columns * depth);
-            for (index, row) in (0..area.rows).step_by(rows).enumerate() {
-                let (a, next) = a[row * depth..].split_at(rows * depth);
-                let offset = (area.row + row) * self.stride + area.column + column;
-                let target = self.target.0.wrapping_add(offset);
-                let between = sums
-                    .as_mut_ptr()
-                    .wrapping_add((across * down + index) * rows * columns);
-                let earlier = match (step.first, area.keep) {
-                    (true, false) => None,
-                    (true, true) => Some((target.cast_const(), self.stride)),
-                    (false, _) => Some((between.cast_const(), columns)),
-                };
-                let (target, stride) = if step.last {
-                    (target, self.stride)
-                } else {
-                    (between, columns)
-                };
-                // The side that is shared comes from afar: its next panel, or the part of it that is this tile's.
-                let ahead = match side {
-                    Side::Rows => next.as_ptr(),
-                    Side::Columns => later.as_ptr().wrapping_add(index * columns * depth / down),
-                };
-                let corner = Corner {
-                    target,
-                    stride,
-                    earlier,
-                    ahead,
-                    rows: rows.min(area.rows - row),
-                    columns: columns.min(area.columns - column),
-                };
-                // SAFETY: the panels were cut to their length; the corner's rows and columns lie inside the area and
-                // so inside the target, whose length `multiply` checked, and no other task has this area; where there
-                // is more than one step, `sums` has room for all tiles of the area; `multiply` chose a tile that this
-                // machine can run.
-                unsafe { run(depth, a, b, corner) };
-            }
+            let offset = area.row * self.stride + area.column + column;
+            let target = self.target.0.wrapping_add(offset);
+            let between = sums.as_mut_ptr().wrapping_add(across * down * rows * columns);
+            let earlier = match (step.first, area.keep) {
+                (true, false) => None,
+                (true, true) => Some((target.cast_const(), self.stride)),
+                (false, _) => Some((between.cast_const(), columns)),
+            };
+            let (target, stride) = if step.last {
+                (target, self.stride)
+            } else {
+                (between, columns)
+            };
+            let strip = Strip {
+                target,
+                stride,
+                earlier,
+                // The side that is shared comes from afar: its next panel, or the part of it that is a tile's.
+                ahead: match side {
+                    Side::Rows => (a.as_ptr().wrapping_add(rows * depth), rows * depth),
+                    Side::Columns => (later.as_ptr(), columns * depth / down),
+                },
+                rows: area.rows,
+                columns: columns.min(area.columns - column),
+            };
+            // SAFETY: the panels were cut to their length; the strip's rows and columns lie inside the area and so inside
+            // the target, whose length `multiply` checked, and no other task has this area; where there is more than one
+            // step, `sums` has room for all tiles of the area; `multiply` chose a tile that this machine can run.
+            unsafe { run(depth, a, b, strip) };
         }
     }
 }
