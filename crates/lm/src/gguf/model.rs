@@ -242,14 +242,12 @@ impl<'a> GgufParameter<'a> {
         }
     }
 
-    /// Stores the blocks of one output of a matrix, whichever way its Hugging Face form is turned. Panics where there is
-    /// no such output, or for another length than that of its blocks.
-    pub(super) fn output_blocks(&self, output: usize, target: &mut [u8]) {
-        let row = match self.arrangement {
+    /// The row of the file that holds one output of a matrix, whichever way its Hugging Face form is turned.
+    pub(super) fn row_of_output(&self, output: usize) -> usize {
+        match self.arrangement {
             Arrangement::RotaryPairs { head_width } => stored_row(output, head_width),
             Arrangement::AsStored | Arrangement::Transposed => output,
-        };
-        target.copy_from_slice(self.stored.row(row));
+        }
     }
 
     /// Dequantises it to f32 in the order of its Hugging Face form.

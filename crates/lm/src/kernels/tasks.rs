@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::Work;
 
-/// Lanes of a task.
+/// How many lanes a task takes.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lanes {
+pub(super) struct Sizes {
     /// The fewest, but for the last task; all others take a multiple of it.
     pub least: usize,
     /// The most, a multiple of the least.
@@ -20,15 +20,15 @@ pub(super) struct Lanes {
 ///
 /// A thread that is done takes the next part, and parts become smaller towards the end: threads are not equally fast,
 /// and with parts of one size one would wait at the end of each product for the other's last.
-pub(super) fn hand_out(work: Work, count: usize, lanes: Lanes, task: impl Fn(Range<usize>) + Sync) {
+pub(super) fn hand_out(work: Work, count: usize, sizes: Sizes, task: impl Fn(Range<usize>) + Sync) {
     let threads = match work {
         Work::Alone => 1,
         Work::Shared => rayon::current_num_threads(),
     };
     if threads == 1 {
-        return parts(count, lanes, 0).into_iter().for_each(task);
+        return parts(count, sizes, 0).into_iter().for_each(task);
     }
-    let parts = parts(count, lanes, 2 * threads);
+    let parts = parts(count, sizes, 2 * threads);
     let next = AtomicUsize::new(0);
     (0..threads).into_par_iter().with_max_len(1).for_each(|_| {
         while let Some(part) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -38,8 +38,8 @@ pub(super) fn hand_out(work: Work, count: usize, lanes: Lanes, task: impl Fn(Ran
 }
 
 /// Parts of which each is a `share`th of what is left, or as large as they can be where that is 0.
-fn parts(count: usize, lanes: Lanes, share: usize) -> Vec<Range<usize>> {
-    let Lanes { least, most } = lanes;
+fn parts(count: usize, sizes: Sizes, share: usize) -> Vec<Range<usize>> {
+    let Sizes { least, most } = sizes;
     let mut parts = Vec::new();
     let mut first = 0;
     while first < count {
@@ -59,13 +59,13 @@ mod tests {
     use super::*;
     use crate::threads;
 
-    const LANES: Lanes = Lanes { least: 6, most: 168 };
+    const SIZES: Sizes = Sizes { least: 6, most: 168 };
 
     #[test]
     fn every_lane_is_handed_out_once_in_parts_that_become_smaller() {
         for count in [0, 1, 6, 7, 168, 169, 1024, 50257] {
             for share in [0, 2, 4, 256] {
-                let parts = parts(count, LANES, share);
+                let parts = parts(count, SIZES, share);
                 let mut next = 0;
                 for part in &parts {
                     assert_eq!(part.start, next);
@@ -85,11 +85,11 @@ mod tests {
             }
         }
         assert_eq!(
-            parts(400, LANES, 4).iter().map(Range::len).collect::<Vec<_>>()[..3],
+            parts(400, SIZES, 4).iter().map(Range::len).collect::<Vec<_>>()[..3],
             [102, 78, 60]
         );
         assert_eq!(
-            parts(400, LANES, 0).iter().map(Range::len).collect::<Vec<_>>(),
+            parts(400, SIZES, 0).iter().map(Range::len).collect::<Vec<_>>(),
             [168, 168, 64]
         );
     }
@@ -100,7 +100,7 @@ mod tests {
             for work in [Work::Alone, Work::Shared] {
                 let done = Mutex::new(vec![0; 1000]);
                 threads::pool(threads).unwrap().install(|| {
-                    hand_out(work, 1000, LANES, |part| {
+                    hand_out(work, 1000, SIZES, |part| {
                         done.lock().unwrap()[part]
                             .iter_mut()
                             .for_each(|times| *times += 1);

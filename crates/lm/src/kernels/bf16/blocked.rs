@@ -113,8 +113,8 @@ impl Product<'_> {
         for first in (0..self.shared.count()).step_by(LANES_SHARED) {
             let shared = first..self.shared.count().min(first + LANES_SHARED);
             let packed = self.share(panels, &shared, range);
-            let lanes = self.lanes_in_task(range.len());
-            hand_out(self.work, self.own.count(), lanes, |own| {
+            let sizes = self.sizes_of_tasks(range.len());
+            hand_out(self.work, self.own.count(), sizes, |own| {
                 let (rows, columns) = if self.by_rows {
                     (shared.clone(), own)
                 } else {
@@ -143,10 +143,10 @@ impl Product<'_> {
     }
 
     /// How many of the lanes that are not shared a task takes.
-    fn lanes_in_task(&self, depth: usize) -> tasks::Lanes {
+    fn sizes_of_tasks(&self, depth: usize) -> tasks::Sizes {
         let least = LEAST_IN_TASK.next_multiple_of(self.own.layout().width);
         let most = NUMBERS_IN_TASK / depth.next_multiple_of(STEP);
-        tasks::Lanes {
+        tasks::Sizes {
             least,
             most: most.next_multiple_of(least),
         }

@@ -143,11 +143,11 @@ impl Product<'_> {
                 range,
                 self.work,
             );
-            let lanes = tasks::Lanes {
+            let sizes = tasks::Sizes {
                 least: own_width,
                 most,
             };
-            hand_out(self.work, own.count(), lanes, |own| {
+            hand_out(self.work, own.count(), sizes, |own| {
                 let area = match side {
                     Side::Rows => Area::new(first, count, own.start, own.len(), keep),
                     Side::Columns => Area::new(own.start, own.len(), first, count, keep),

@@ -62,11 +62,11 @@ pub(crate) fn multiply(
             .into_par_iter()
             .for_each(|index| product.task(index * size..panels.min((index + 1) * size)));
     }
-    let some = tasks::Lanes {
+    let sizes = tasks::Sizes {
         least: 1,
         most: panels,
     };
-    hand_out(work, panels, some, |panels| product.task(panels));
+    hand_out(work, panels, sizes, |panels| product.task(panels));
 }
 
 struct Product<'a> {
