@@ -69,7 +69,7 @@ pub(crate) struct Scratch {
     pub narrow: Vec<f32>,
     /// `[rows, width]`: what a normalisation gave, for the product that reads it.
     pub normed: Vec<f32>,
-    /// `[rows, inner width]`: what the activation gave.
+    /// `[rows, inner width]`: what the activation gave; empty where that takes the place of the sums.
     pub activated: Vec<f32>,
 }
 
@@ -103,7 +103,7 @@ impl Activations {
             final_scales: vec![[0.0; 2]; rows],
             final_normed: zeros(rows * width),
             turns: turns(config, shape.length),
-            scratch: Scratch::new(config, rows),
+            scratch: Scratch::new(config, rows, keep),
         }
     }
 
@@ -113,7 +113,8 @@ impl Activations {
         let (rows, width) = (shape.rows() as u64, config.width as u64);
         // The residual stream has one width for each block and one more; the head reads one, with its scale.
         let streams = (blocks + 1) * width;
-        rows * (blocks * BlockActivations::numbers(config) + streams + width + 2 + Scratch::numbers(config))
+        let scratch = Scratch::numbers(config, keep);
+        rows * (blocks * BlockActivations::numbers(config) + streams + width + 2 + scratch)
             + turns_numbers(config, shape.length)
     }
 }
@@ -169,18 +170,29 @@ impl HeadInputs {
 }
 
 impl Scratch {
-    pub fn new(config: &Config, rows: usize) -> Self {
+    /// Without `keep`, nothing reads the sums before an activation again.
+    pub fn new(config: &Config, rows: usize, keep: bool) -> Self {
         Self {
             projected: zeros(rows * config.joined_width()),
             narrow: zeros(rows * config.width.max(config.query_width())),
             normed: zeros(rows * config.width),
-            activated: zeros(rows * config.inner_width),
+            activated: zeros(rows * Self::activated_width(config, keep)),
         }
     }
 
     /// Numbers for each row.
-    pub fn numbers(config: &Config) -> u64 {
+    pub fn numbers(config: &Config, keep: bool) -> u64 {
         let narrow = config.width.max(config.query_width());
-        (config.joined_width() + narrow + config.width + config.inner_width) as u64
+        let activated = Self::activated_width(config, keep);
+        (config.joined_width() + narrow + config.width + activated) as u64
+    }
+
+    /// A gated activation is narrower than its sums and has a place of its own.
+    fn activated_width(config: &Config, keep: bool) -> usize {
+        if keep || config.expanded_width() > config.inner_width {
+            config.inner_width
+        } else {
+            0
+        }
     }
 }

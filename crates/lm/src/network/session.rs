@@ -51,7 +51,7 @@ impl<'a> Session<'a> {
     pub fn reading_numbers(config: &Config, tokens: usize) -> u64 {
         let rows = tokens.min(ROWS_AT_ONCE);
         let row = 3 * config.width + 2 + 2 * config.query_width() + config.expanded_width();
-        rows as u64 * (row as u64 + HeadInputs::numbers(config) + Scratch::numbers(config))
+        rows as u64 * (row as u64 + HeadInputs::numbers(config) + Scratch::numbers(config, false))
             + (config.vocabulary + 2 * config.width) as u64
     }
 
@@ -208,7 +208,7 @@ impl Buffers {
             attended: row(config.query_width()),
             middle: row(config.width),
             sums: row(config.expanded_width()),
-            scratch: Scratch::new(config, rows),
+            scratch: Scratch::new(config, rows, false),
         }
     }
 }

@@ -105,9 +105,7 @@ fn copy_rows<const WIDTH: usize, N: Number>(
         for (panel, piece) in pieces.iter().enumerate() {
             let place = panels[(panel * depth + index) * WIDTH..].first_chunk_mut::<WIDTH>();
             if let Some(place) = place {
-                for (place, number) in place.iter_mut().zip(piece) {
-                    *place = number.widen();
-                }
+                *place = piece.map(N::widen);
             }
         }
         if !rest.is_empty() {
