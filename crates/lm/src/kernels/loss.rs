@@ -26,7 +26,9 @@ pub(crate) fn score(logits: &[f32], vocabulary: usize, targets: &[u32], scores: 
                 #[inline(always)]
                 |logit| math::exp(logit - largest),
             );
-            row_score(logits, target as usize, largest, total)
+            let target = target as usize;
+            let correct = is_first(logits, target, largest);
+            finish(logits[target], largest, total, correct)
         });
     });
 }
@@ -45,7 +47,7 @@ pub(crate) fn score_backward(
         *score = vectorise!({
             let largest = maximum(logits);
             let before = logits[target];
-            let first = logits[..target].iter().all(|&logit| logit < largest);
+            let correct = is_first(logits, target, largest);
             for logit in logits.iter_mut() {
                 *logit = math::exp(*logit - largest);
             }
@@ -59,24 +61,21 @@ pub(crate) fn score_backward(
                 *power *= factor;
             }
             logits[target] -= scale;
-            finish(before, largest, total, first)
+            finish(before, largest, total, correct)
         });
     });
 }
 
+/// Whether the target's logit is the first of the largest.
 #[inline(always)]
-fn row_score(logits: &[f32], target: usize, largest: f32, total: f32) -> Score {
-    let first = logits[..target].iter().all(|&logit| logit < largest);
-    finish(logits[target], largest, total, first)
+fn is_first(logits: &[f32], target: usize, largest: f32) -> bool {
+    logits[target] == largest && logits[..target].iter().all(|&logit| logit < largest)
 }
 
 #[inline(always)]
-fn finish(logit: f32, largest: f32, total: f32, first: bool) -> Score {
+fn finish(logit: f32, largest: f32, total: f32, correct: bool) -> Score {
     let nats = libm::log(f64::from(total)) + (f64::from(largest) - f64::from(logit));
-    Score {
-        nats,
-        correct: first && logit == largest,
-    }
+    Score { nats, correct }
 }
 
 #[cfg(test)]
