@@ -70,10 +70,10 @@ mod tests {
 
     #[test]
     fn an_engine_has_the_arithmetic_that_its_name_says() {
-        assert_eq!(engine_name(Arithmetic::F32), "posthuman-lm/1");
-        assert_eq!(arithmetic_of("posthuman-lm/1").unwrap(), Arithmetic::F32);
+        assert_eq!(engine_name(Arithmetic::F32), "posthuman-lm/2");
+        assert_eq!(arithmetic_of("posthuman-lm/2").unwrap(), Arithmetic::F32);
         let name = engine_name(Arithmetic::Bf16(Bf16Set::Portable));
-        assert_eq!(name, "posthuman-lm/1+bf16/amx");
+        assert_eq!(name, "posthuman-lm/2+bf16/amx");
         // Whatever has these bits fastest here.
         assert_eq!(arithmetic_of(&name).unwrap().name(), "bf16/amx");
         let best = fastest(Precision::Bf16);
@@ -82,12 +82,12 @@ mod tests {
 
     #[test]
     fn an_engine_that_is_not_here_is_told() {
-        let error = arithmetic_of("posthuman-lm/2+bf16/amx").unwrap_err();
-        assert!(error.to_string().contains("`posthuman-lm/1`"), "{error}");
-        let error = arithmetic_of("posthuman-lm/1+int8/vnni").unwrap_err();
+        let error = arithmetic_of("posthuman-lm/1+bf16/amx").unwrap_err();
+        assert!(error.to_string().contains("`posthuman-lm/2`"), "{error}");
+        let error = arithmetic_of("posthuman-lm/2+int8/vnni").unwrap_err();
         assert!(error.source().unwrap().to_string().contains("int8/vnni"));
         if !Bf16Set::Avx512Bf16.is_available() {
-            let error = arithmetic_of("posthuman-lm/1+bf16/avx512").unwrap_err();
+            let error = arithmetic_of("posthuman-lm/2+bf16/avx512").unwrap_err();
             let source = error.source().unwrap().to_string();
             assert!(source.contains("this machine lacks its instructions"), "{source}");
         }

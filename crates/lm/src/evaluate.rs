@@ -38,7 +38,7 @@ impl Default for EvaluateOptions {
     }
 }
 
-/// One piece of 512 bytes of the text (the last may be shorter; the first lacks the bytes of the unscored token).
+/// One piece of 512 bytes of the text (the last may be shorter; the first lacks the bytes of a token that is not scored).
 ///
 /// Segments are cut in the text, not in tokens, so that models with different tokenizers are compared piece by piece.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ pub struct Segment {
 /// The score of a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// Scored tokens: all but the first.
+    /// Scored tokens: all but the first that the model reads.
     pub tokens: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -74,9 +74,10 @@ pub struct Evaluation {
 
 /// Scores a text with a model.
 ///
-/// The text is cut into windows of the model's context, each `stride` tokens after the one before, the last one moved
-/// back to end with the text. Every token but the first is scored exactly once, in the first window that holds it, so
-/// that from the second window on each has at least context − stride tokens before it. Nothing is put before the text.
+/// The model reads what it read in its training: the token that begins texts, where its tokenizer puts one before them
+/// ([`Tokenizer::encode_prompt`]), and the text. That is cut into windows of the model's context, each `stride` tokens after
+/// the one before, the last one moved back to end with the text. Every token but the first is scored exactly once, in the
+/// first window that holds it, so that from the second window on each has at least context − stride tokens before it.
 ///
 /// `on_progress` hears of scored and all tokens; `ControlFlow::Break` ends in [`Error::Cancelled`]. The result is the
 /// same for any number of threads.
@@ -103,7 +104,7 @@ pub fn evaluate(
             format!("is {stride}: it must be at most the context of {context} tokens"),
         ));
     }
-    let tokens = bundle.tokenizer().encode(text)?;
+    let tokens = bundle.tokenizer().encode_prompt(text)?;
     if tokens.len() < 2 {
         return Err(Error::text("is too short: scoring needs at least two tokens"));
     }
@@ -259,10 +260,13 @@ fn windows(tokens: &[u32], context: usize, stride: usize) -> Vec<Window<'_>> {
 
 /// Lays the scores of tokens 1.. onto the segments of the text as it was given.
 fn segments(tokenizer: &Tokenizer, text: &str, tokens: &[u32], scores: &[Score]) -> Result<Vec<Segment>> {
-    let lengths = tokenizer.given_lengths(text, tokens)?;
+    // The token that begins texts is none of the text's.
+    let begins = usize::from(tokenizer.adds_bos());
+    let lengths = tokenizer.given_lengths(text, &tokens[begins..])?;
     let mut segments = vec![Segment::default(); (text.len() as u64).div_ceil(SEGMENT) as usize];
-    let mut offset = lengths[0];
-    for (&length, score) in lengths[1..].iter().zip(scores) {
+    let (first, scored) = lengths.split_at(1 - begins);
+    let mut offset = first.iter().sum();
+    for (&length, score) in scored.iter().zip(scores) {
         add_token(&mut segments, offset, length, *score);
         offset += length;
     }

@@ -12,7 +12,7 @@ use crate::ground::{block_on, ground, quiet};
 /// The engine of a job in bf16 on this machine.
 fn engine() -> String {
     let arithmetic = Arithmetic::Bf16(Bf16Set::best()).name();
-    let numerics = "posthuman-lm/1";
+    let numerics = "posthuman-lm/2";
     EngineName { numerics, arithmetic }.to_string()
 }
 
@@ -110,7 +110,7 @@ async fn score(market: &TestMarket, did: &Did) -> JobId {
         )
         .await
         .unwrap();
-    assert_eq!(wide.receipt.receipt.engine, "posthuman-lm/1");
+    assert_eq!(wide.receipt.receipt.engine, "posthuman-lm/2");
     let difference = (wide.output.bits_per_byte - bits).abs();
     assert!(
         difference > 0.0 && difference < 0.02 * bits,

@@ -74,7 +74,7 @@ fn described(model: &Asset) {
     let details = shape.details.as_ref().unwrap();
     assert!(details.chat_template && details.key_value_heads < shape.heads);
     assert!(details.tensors.iter().any(|share| share.kind == "Q4_K"));
-    assert_eq!(model.engine.as_deref(), Some("posthuman-lm/1"));
+    assert_eq!(model.engine.as_deref(), Some("posthuman-lm/2"));
 }
 
 /// The same is told of the file before it is imported and of the model on the market.

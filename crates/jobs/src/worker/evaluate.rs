@@ -36,7 +36,7 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let bundle = arithmetic::set(bundle, job, parameters.precision)?;
     let tokens = bundle
         .tokenizer()
-        .encode(&text)
+        .encode_prompt(&text)
         .map_err(Stop::engine(RefusalCode::TextBinary))?;
     inputs::within_allowance(check_length(tokens.len())?, session.start.allowance)?;
     session.phase("scoring")?;

@@ -14,7 +14,7 @@ use crate::support::{
 
 /// The engine of a job in bf16 on this machine.
 fn engine() -> String {
-    format!("posthuman-lm/1+{}", Arithmetic::Bf16(Bf16Set::best()).name())
+    format!("posthuman-lm/2+{}", Arithmetic::Bf16(Bf16Set::best()).name())
 }
 
 fn refused(bench: &Bench, launch: Launch) -> (&'static str, String) {
@@ -39,15 +39,15 @@ fn a_line_in_bf16_names_its_engine_and_runs_again() {
     let plain = bench.finish(job(train(Some(architecture()), 4), &texts, None));
     bench.vault.commit(plain.result.unwrap()).unwrap();
     assert_ne!(plain.statement.outputs, trained.statement.outputs);
-    assert_eq!(plain.statement.engine, "posthuman-lm/1");
+    assert_eq!(plain.statement.engine, "posthuman-lm/2");
     let metrics: serde_json::Value =
         serde_json::from_slice(&fs::read(trained.directory.join("outputs/metrics.json")).unwrap()).unwrap();
     assert_eq!(metrics["architecture"]["precision"], "f32");
 
     let model = (result, trained.statement.commitment_out.clone().unwrap());
     for (parameters, name, input, engine) in [
-        (infer(4), "prompt", "the old whale", "posthuman-lm/1"),
-        (evaluate(), "text", held_out.as_str(), "posthuman-lm/1"),
+        (infer(4), "prompt", "the old whale", "posthuman-lm/2"),
+        (evaluate(), "text", held_out.as_str(), "posthuman-lm/2"),
         (in_bf16(evaluate()), "text", held_out.as_str(), &engine()),
     ] {
         let launch = job(parameters, &[(name, input)], Some(&model));
@@ -102,17 +102,17 @@ fn a_rerun_takes_the_engine_of_the_receipt_or_says_what_is_missing() {
         format!("{error}: {source}")
     };
     // These bits any machine can compute, whatever it has itself.
-    let statement = again(&launch, "posthuman-lm/1+bf16/amx").unwrap();
-    assert_eq!(statement.engine, "posthuman-lm/1+bf16/amx");
-    let other = told(again(&launch, "posthuman-lm/2+bf16/amx").unwrap_err());
+    let statement = again(&launch, "posthuman-lm/2+bf16/amx").unwrap();
+    assert_eq!(statement.engine, "posthuman-lm/2+bf16/amx");
+    let other = told(again(&launch, "posthuman-lm/1+bf16/amx").unwrap_err());
     assert!(other.contains("use a program with that engine"), "{other}");
-    let unknown = told(again(&launch, "posthuman-lm/1+bf16/none").unwrap_err());
+    let unknown = told(again(&launch, "posthuman-lm/2+bf16/none").unwrap_err());
     assert!(
         unknown.contains("cannot be run again on this machine"),
         "{unknown}"
     );
     if !Bf16Set::Avx512Bf16.is_available() {
-        let error = again(&launch, "posthuman-lm/1+bf16/avx512").unwrap_err();
+        let error = again(&launch, "posthuman-lm/2+bf16/avx512").unwrap_err();
         let missing = error.source().unwrap().source().unwrap().to_string();
         assert!(
             missing.contains("this machine lacks its instructions"),
@@ -120,7 +120,7 @@ fn a_rerun_takes_the_engine_of_the_receipt_or_says_what_is_missing() {
         );
     }
     // The receipt of a job in bf16 that names an engine of f32 is wrong, and the worker says so.
-    let wrong = told(again(&launch, "posthuman-lm/1").unwrap_err());
+    let wrong = told(again(&launch, "posthuman-lm/2").unwrap_err());
     assert!(wrong.contains("(parameters_invalid)"), "{wrong}");
 }
 

@@ -110,7 +110,7 @@ fn a_resumed_training_has_the_bits_of_an_uninterrupted_one() {
 /// needs a new `engine_version`, and a reason in the commit.
 #[test]
 fn the_bits_are_those_of_this_engine_version() {
-    assert_eq!(engine_version(), "posthuman-lm/1");
+    assert_eq!(engine_version(), "posthuman-lm/2");
     assert_eq!(digest(tokenizer().to_json()), "20deb548f59c01d6");
     let pinned = [
         [

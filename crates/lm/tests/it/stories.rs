@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use posthuman_lm::{
-    Bundle, Config, Error, ErrorClass, EvaluateOptions, Finish, Model, OrderTwoModel, Sampling, TrainOptions,
-    Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
+    Bundle, Config, Error, ErrorClass, EvaluateOptions, Finish, LossMeter, Model, OrderTwoModel, Sampling,
+    SpecialTokens, TrainOptions, Trainer, TrainingData, check_context, evaluate, generate, paired_difference,
 };
 
 use crate::{data, fresh_model, go_on, options, text, tokenizer, trained_bundle, trainer};
@@ -71,6 +71,32 @@ fn the_sums_of_an_evaluation_agree() {
         ControlFlow::Break(())
     });
     assert!(matches!(cancelled, Err(Error::Cancelled { .. })));
+}
+
+#[test]
+fn a_text_is_scored_after_the_token_that_begins_texts() {
+    let (model, tokenizer) = trained_bundle().into_parts();
+    let bos = tokenizer.end_of_text().unwrap();
+    let special = SpecialTokens {
+        adds_bos: true,
+        bos: Some(bos),
+        eos: vec![bos],
+    };
+    let tokenizer = tokenizer.with_special_tokens(special).unwrap();
+    let text = "the whale";
+    let tokens = [vec![bos], tokenizer.encode(text).unwrap()].concat();
+    let expected = LossMeter::new(&model, 1).unwrap().loss(&[&tokens]).unwrap();
+    let bundle = Bundle::new(model.clone(), tokenizer).unwrap();
+    let score = evaluate(&bundle, text, &EvaluateOptions::default(), go_on).unwrap();
+    assert!(
+        (score.loss - expected).abs() < 1e-12,
+        "{} and {expected}",
+        score.loss
+    );
+    assert_eq!(
+        (score.tokens as usize, score.bytes as usize),
+        (tokens.len() - 1, text.len())
+    );
 }
 
 #[test]
