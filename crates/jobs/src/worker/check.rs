@@ -113,8 +113,9 @@ fn examine_text(
     header: &BundleHeader,
 ) -> Result<(), Stop> {
     let text = inputs::text(session, "text")?;
-    checked.tokens = count(Some(&header.tokenizer), &text)?;
-    checked.counted = evaluate::check_length(checked.tokens as usize)?;
+    let tokens = evaluate::read_tokens(&header.tokenizer, &text)?;
+    checked.tokens = tokens as u64;
+    checked.counted = evaluate::check_length(tokens)?;
     inputs::within_allowance(checked.counted, session.start.allowance)
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use posthuman_lm::{EvaluateOptions, Evaluation, bootstrap_bits_per_byte, evaluate};
+use posthuman_lm::{EvaluateOptions, Evaluation, Tokenizer, bootstrap_bits_per_byte, evaluate};
 use posthuman_proofs::StatementFacts;
 use posthuman_types::{InputManifest, JobSpec, Parameters, Progress, Usage};
 use serde::Serialize;
@@ -34,11 +34,8 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
     let text = inputs::text(session, "text")?;
     let bundle = weights::open(session, job.commitment.as_ref())?;
     let bundle = arithmetic::set(bundle, job, parameters.precision)?;
-    let tokens = bundle
-        .tokenizer()
-        .encode_prompt(&text)
-        .map_err(Stop::engine(RefusalCode::TextBinary))?;
-    inputs::within_allowance(check_length(tokens.len())?, session.start.allowance)?;
+    let tokens = read_tokens(bundle.tokenizer(), &text)?;
+    inputs::within_allowance(check_length(tokens)?, session.start.allowance)?;
     session.phase("scoring")?;
     let options = EvaluateOptions {
         threads: usize::from(job.threads.max(1)),
@@ -82,6 +79,14 @@ pub(super) fn run(session: &mut Session, job: &JobSpec) -> Result<(), Stop> {
         },
     };
     session.state(job, outputs, facts)
+}
+
+/// Tokens of a text as an evaluation reads it: with the one that begins texts, where the tokenizer has one.
+pub(super) fn read_tokens(tokenizer: &Tokenizer, text: &str) -> Result<usize, Stop> {
+    let tokens = tokenizer
+        .encode_prompt(text)
+        .map_err(Stop::engine(RefusalCode::TextBinary))?;
+    Ok(tokens.len())
 }
 
 /// What an evaluation of so many tokens counts: all but the first.

@@ -228,7 +228,7 @@ fn a_quantised_model_is_scored_in_whole_numbers_alone() {
         let Outcome::Checked(checked) = outcome else {
             panic!("{outcome:?}")
         };
-        checked.refusal
+        checked
     };
     let parameters = in_bf16(evaluate());
     let launch = job(parameters.clone(), &[("text", &sentence)], Some(&model));
@@ -238,11 +238,18 @@ fn a_quantised_model_is_scored_in_whole_numbers_alone() {
         reason.contains("is stored in Q8_0: products with it are in whole numbers"),
         "{reason}"
     );
-    let (code, told) = checked(&parameters).unwrap();
+    let (code, told) = checked(&parameters).refusal.unwrap();
     assert_eq!((code.as_str(), told), ("parameters_invalid", reason));
     // A training begins with the values that the blocks stand for.
     let parameters = in_bf16(train(None, 2));
-    assert!(checked(&parameters).is_none());
+    assert!(checked(&parameters).refusal.is_none());
+    // What is quoted for is what is scored: this model's texts begin with a token that is none of the text's.
+    let scored = bench.finish(job(evaluate(), &[("text", &sentence)], Some(&model)));
+    assert_eq!(checked(&evaluate()).counted, scored.statement.usage.scored_tokens);
+    let sealed = bench.vault.read(model.0, u64::MAX).unwrap();
+    let bundle = Bundle::from_bytes(&sealed).unwrap();
+    let tokens = bundle.tokenizer().encode(&sentence).unwrap().len();
+    assert_eq!(scored.statement.usage.scored_tokens, tokens as u64);
     let launch = job(parameters, &[("text", &sentence)], Some(&model));
     assert_eq!(bench.finish(launch).statement.engine, engine());
 }
