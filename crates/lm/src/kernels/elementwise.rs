@@ -44,7 +44,11 @@ pub(crate) fn add_bias_gelu_in_place(sums: &mut [f32], bias: Option<&[f32]>, wid
                         }
                     }
                 }
-                None => sums.iter_mut().for_each(|sum| *sum = math::gelu(*sum)),
+                None => {
+                    for sum in sums.iter_mut() {
+                        *sum = math::gelu(*sum);
+                    }
+                }
             });
         });
 }

@@ -69,7 +69,7 @@ pub(crate) struct Scratch {
     pub narrow: Vec<f32>,
     /// `[rows, width]`: what a normalisation gave, for the product that reads it.
     pub normed: Vec<f32>,
-    /// `[rows, inner width]`: what the activation gave; empty where that takes the place of the sums.
+    /// `[rows, inner width]`: what the activation gave; empty where GELU takes the place of the sums.
     pub activated: Vec<f32>,
 }
 

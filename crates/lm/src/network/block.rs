@@ -81,7 +81,7 @@ pub(crate) struct AfterAttention<'a> {
     pub scales_2: &'a mut [RowScale],
     pub normed: &'a mut [f32],
     pub sums: &'a mut [f32],
-    /// Empty where the activation takes the place of the sums.
+    /// Empty where GELU takes the place of the sums.
     pub activated: &'a mut [f32],
     /// `[rows, width]`
     pub narrow: &'a mut [f32],
@@ -166,12 +166,15 @@ impl Block<'_> {
         weights.project(sums, normed, &places.mlp_in);
         let bias = places.mlp_in.bias.as_ref().map(|range| weights.vector(range));
         let inner_width = self.config.inner_width;
-        let activated = if activated.is_empty() {
-            elementwise::add_bias_gelu_in_place(sums, bias, inner_width);
-            sums
-        } else {
-            activate(activated, sums, bias, places.activation, inner_width);
-            activated
+        let activated = match places.activation {
+            Activation::Gelu if activated.is_empty() => {
+                elementwise::add_bias_gelu_in_place(sums, bias, inner_width);
+                sums
+            }
+            activation => {
+                activate(activated, sums, bias, activation, inner_width);
+                activated
+            }
         };
         weights.project(narrow, activated, &places.mlp_out);
         self.add_residual(output, middle, narrow, &places.mlp_out);
